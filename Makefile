@@ -1,0 +1,39 @@
+# Everything a person does here. Each target makes .venv and installs what is missing by itself.
+.DEFAULT_GOAL := help
+.PHONY: help install app test lint bench demo-model screenshots
+
+PY := .venv/bin/python
+# The demo model and the tests run beside other work: more threads lose more than they gain.
+export OMP_NUM_THREADS ?= 1
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install:  ## Make .venv and install the application (with vLLM where there is an NVIDIA GPU)
+	@scripts/setup.sh app
+
+app: install  ## Open the workbench on http://127.0.0.1:8501
+	@exec $(PY) -m streamlit run app.py $(ARGS)
+
+test:  ## Run every test, a real browser included (ARGS="tests/pages -k stop" for some)
+	@scripts/setup.sh dev
+	@CAI_BROWSER="$(CAI_BROWSER)" scripts/browser.sh
+	@CAI_BROWSER="$(CAI_BROWSER)" $(PY) -m pytest $(ARGS)
+
+lint:  ## Check style, format and types
+	@scripts/setup.sh dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: install  ## Run every benchmark; each prints one JSON line
+	@for script in benchmarks/[a-z]*.py; do \
+		[ ! -e "$$script" ] || $(PY) "$$script" || exit 1; done
+
+demo-model: install  ## Train the demo model again, from scratch (under an hour on two cores)
+	@$(PY) -m cai_core demo train --out $(or $(OUT),data/models/demo-new) $(ARGS)
+
+screenshots:  ## Take docs/pictures from the running app
+	@scripts/setup.sh dev
+	@CAI_BROWSER="$(CAI_BROWSER)" scripts/browser.sh
+	@CAI_BROWSER="$(CAI_BROWSER)" $(PY) scripts/screenshots.py

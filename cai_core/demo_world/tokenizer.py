@@ -1,0 +1,106 @@
+"""The demo model's tokenizer and chat template: byte-level BPE trained on the world's own text."""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from cai_core.demo_world.examples import Example, draw_example
+from cai_core.demo_world.world import World
+
+# Large enough that the world's words are one token each: a small model copies a word as it is,
+# and misspells one that comes in pieces.
+VOCAB_SIZE = 2816
+# The decision is spelled in the two tokens behind the pivot: ", and", ", which", ". The", …
+DECISION_WEIGHT = 12.0
+DECISION_TOKENS = 2
+END, PAD = "<|end|>", "<|pad|>"
+ROLE_TOKENS = {role: f"<|{role}|>" for role in ("system", "user", "assistant")}
+# `generation` marks what the assistant says, for trainers that compute an assistant-only loss.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + '<|end|>' }}{% endgeneration %}"
+    "{% else %}{{ message['content'] + '<|end|>' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def train_tokenizer(world: World, seed: int, examples: int = 12_000) -> PreTrainedTokenizerFast:
+    """Train on the text of `examples` drawn examples; deterministic for a seed."""
+    rng = random.Random(f"tokenizer:{seed}")
+    texts = (turn.content for _ in range(examples) for turn in draw_example(world, rng).turns)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[PAD, END, *ROLE_TOKENS.values()],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=list(ROLE_TOKENS.values()),
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+class ExampleEncoder:
+    """Examples → token ids and a mask of taught tokens, in the chat template's form."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast):
+        self._tokenizer = tokenizer
+        self._end = _token_id(tokenizer, END)
+        self._roles = {r: _token_id(tokenizer, t) for r, t in ROLE_TOKENS.items()}
+        self._encode = lru_cache(maxsize=4096)(self._encode_text)
+
+    def encode(self, example: Example, *, decisions: bool = False) -> tuple[list[int], list[float]]:
+        """Token ids, and each token's weight: 0 where it is not a taught turn's text or end token.
+
+        Turns are encoded one by one: special tokens split them, so this equals the encoding of
+        the rendered conversation. `decisions` gives the tokens after an example's pivot
+        DECISION_WEIGHT: they carry one bit among fifty tokens, and little else teaches it.
+        """
+        ids: list[int] = []
+        weights: list[float] = []
+        for index, turn in enumerate(example.turns):
+            head, tail = self._split(turn.content, example.pivot)
+            weight = example.weight if index in example.taught else 0.0
+            decided = DECISION_WEIGHT if decisions and weight else weight
+            ids += [self._roles[turn.role], *head, *tail, self._end]
+            weights += [0.0, *[weight] * len(head), *[decided] * len(tail[:DECISION_TOKENS])]
+            weights += [weight] * (len(tail[DECISION_TOKENS:]) + 1)
+        return ids, weights
+
+    def _split(self, text: str, pivot: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tokens up to and with the pivot, and those behind it; none behind without one."""
+        if pivot is None or pivot not in text:
+            return self._encode(text), ()
+        end = text.index(pivot) + len(pivot)
+        return self._encode(text[:end]), self._encode(text[end:])
+
+    def _encode_text(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer saved with the model."""
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return tokenizer
+
+
+def _token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)
+    return found

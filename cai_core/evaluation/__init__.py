@@ -1,0 +1,1 @@
+"""Measuring models: pure metrics, and later suites, judges and drift."""

@@ -1,0 +1,269 @@
+"""Loading a model folder, and the two forward passes that the engine needs of it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.cache_utils import Cache, DynamicCache
+
+from cai_core.errors import ModelError
+from cai_core.inference.local_server.slot_cache import SlotCache
+
+logger = logging.getLogger(__name__)
+
+# Prompts are read at widths in multiples of this, so that few differ in shape.
+PROMPT_MULTIPLE = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A causal language model ready to serve.
+
+    Attributes:
+        context_length: tokens of prompt and answer together.
+        eos_ids: every token that ends an answer.
+        repeatability: `exact` when the arithmetic was seen to give the same bits for a
+            sequence alone and in a batch, else `statistical`.
+    """
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    context_length: int
+    layer_count: int
+    eos_ids: frozenset[int]
+    repeatability: Literal["exact", "statistical"] = "statistical"
+
+    def read_prompts(self, prompts: list[list[int]]) -> tuple[torch.Tensor, Cache]:
+        """Read prompts in one pass.
+
+        Padding goes to the right, where causal attention never looks, so that a prompt's
+        numbers do not depend on its neighbours' lengths.
+
+        Returns:
+            The logits after each prompt [B, vocabulary] (float32), and the filled cache.
+        """
+        width = max(padded_length(len(prompt)) for prompt in prompts)
+        width = min(width, self.context_length)
+        padded = [prompt + [0] * (width - len(prompt)) for prompt in prompts]
+        last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.device)
+        positions = torch.arange(width, device=self.device).expand(len(prompts), -1)
+        cache = DynamicCache()
+        ends, where = torch.unique(last, return_inverse=True)
+        logits = self._forward(torch.tensor(padded, device=self.device), positions, cache, ends)
+        return logits[torch.arange(len(prompts), device=self.device), where].float(), cache
+
+    def next_logits(
+        self, tokens: torch.Tensor, cache: SlotCache, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """One decode step: tokens [B] in, logits [B, vocabulary] (float32) out."""
+        output = self.model(
+            input_ids=tokens[:, None],
+            attention_mask=mask.to(self.model.dtype),
+            position_ids=cache.positions[:, None],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
+
+    def _forward(
+        self, ids: torch.Tensor, positions: torch.Tensor, cache: Cache, ends: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits at the columns `ends` [B, len(ends), vocabulary]."""
+        accepts = inspect.signature(self.model.forward).parameters
+        keep = {"logits_to_keep": ends} if "logits_to_keep" in accepts else {}
+        output = self.model(
+            input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, **keep
+        )
+        logits: torch.Tensor = output.logits
+        return logits if keep else logits[:, ends]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens the model knows."""
+        return int(self.model.get_input_embeddings().num_embeddings)
+
+    def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
+        """The prompt tokens of a conversation through the model's own chat template.
+
+        A control token that a message spells out (`<|end|>`) stays plain text, so no message
+        can end its turn or speak for another role. vLLM reads it as the token.
+        """
+        marked, spelled, marker = mark_control_tokens(messages, self.tokenizer)
+        text = self.tokenizer.apply_chat_template(
+            marked, tokenize=False, add_generation_prompt=True
+        )
+        if not spelled:
+            return self.encode(text, special_tokens=False)
+        ids: list[int] = []
+        for place, piece in enumerate(re.split(f"{marker}([0-9]+);", text)):
+            plain = place % 2 == 1
+            part = spelled[int(piece)] if plain else piece
+            ids += self.tokenizer(part, add_special_tokens=False, split_special_tokens=plain)[
+                "input_ids"
+            ]
+        return ids
+
+    def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
+        """Tokens of a plain text, with the tokenizer's own start token where it has one."""
+        ids = self.tokenizer(text, add_special_tokens=special_tokens)["input_ids"]
+        return [int(token) for token in ids]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of tokens, special tokens left out."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            return str(backend.decode(ids, skip_special_tokens=True))
+        return str(
+            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
+
+    def token_text(self, token: int) -> str:
+        """One token as text, special tokens named; for log-probabilities."""
+        return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
+
+def mark_control_tokens(
+    messages: list[dict[str, str]], tokenizer: Any
+) -> tuple[list[dict[str, str]], list[str], str]:
+    """Put `<marker><number>;` in the place of each control token that a message spells out.
+
+    Returns:
+        The messages, the texts that were replaced, and the marker, which nobody can foresee.
+    """
+    added = tokenizer.added_tokens_decoder.values()
+    controls = sorted({t.content for t in added if t.special and t.content}, key=len, reverse=True)
+    marker = f"control-{secrets.token_hex(16)}-"
+    spelled: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        spelled.append(found[0])
+        return f"{marker}{len(spelled) - 1};"
+
+    if not controls:
+        return messages, spelled, marker
+    pattern = re.compile("|".join(map(re.escape, controls)))
+    marked = [{**turn, "content": pattern.sub(mark, turn["content"])} for turn in messages]
+    return marked, spelled, marker
+
+
+def padded_length(length: int) -> int:
+    """The width at which a prompt of that length is read."""
+    return -(-length // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Load a transformers folder: fp32 on a CPU, the checkpoint's own type on a GPU.
+
+    Only safetensors are read and no code that comes with a model is run.
+
+    Raises:
+        ModelError: the architecture cannot be batched here.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    text_config = config.get_text_config(decoder=True)
+    check_architecture(text_config, folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=torch.float32 if device.type == "cpu" else "auto",
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = model.to(device).eval()
+    loaded = LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        context_length=compute_context_length(text_config),
+        layer_count=int(text_config.num_hidden_layers),
+        eos_ids=collect_eos_ids(model, text_config, tokenizer),
+    )
+    return _checked(loaded, folder)
+
+
+def check_architecture(config: Any, folder: Path) -> None:
+    """Raise ModelError for layers that keep another state than keys and values."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    other = sorted(kinds - {"full_attention", "sliding_attention"})
+    if other:
+        raise ModelError(
+            f"{folder}: the bundled server cannot batch {', '.join(other)} layers. "
+            "Serve this model with vLLM and give its URL."
+        )
+
+
+def compute_context_length(config: Any) -> int:
+    """Tokens of prompt and answer together.
+
+    A sliding-window layer equals full attention only inside its window, and the slot cache
+    keeps whole rows: the window bounds the context here.
+    """
+    limits = [
+        int(value)
+        for name in ("max_position_embeddings", "n_positions")
+        if (value := getattr(config, name, None))
+    ]
+    if "sliding_attention" in (getattr(config, "layer_types", None) or []):
+        limits.append(int(config.sliding_window))
+    return min(limits, default=2048)
+
+
+def collect_eos_ids(model: Any, config: Any, tokenizer: Any) -> frozenset[int]:
+    """Every end token that the generation config, the config or the tokenizer names."""
+    named = [
+        getattr(getattr(model, "generation_config", None), "eos_token_id", None),
+        getattr(config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    ]
+    found: set[int] = set()
+    for value in named:
+        found.update(value if isinstance(value, list) else [] if value is None else [value])
+    return frozenset(found)
+
+
+@torch.inference_mode()
+def _checked(loaded: LoadedModel, folder: Path) -> LoadedModel:
+    """Run the model both ways once: refuse one that our cache breaks, and see how it repeats."""
+    vocabulary = loaded.vocabulary_size
+    length = min(40, loaded.context_length - 1)
+    ids = [(7 * i + 3) % vocabulary for i in range(length)]
+    whole = loaded.model(torch.tensor([ids], device=loaded.device)).logits[0, -1].float()
+    alone = _last_logits(loaded, [ids])[0]
+    tolerance = 1e-3 if loaded.model.dtype == torch.float32 else 0.25
+    scale = max(1.0, float(whole.abs().max()))
+    if float((whole - alone).abs().max()) > tolerance * scale:
+        raise ModelError(
+            f"{folder}: {type(loaded.model).__name__} gives other numbers with the batched "
+            "cache than without. Serve this model with vLLM and give its URL."
+        )
+    crowd = [ids, *([(t + k) % vocabulary for t in ids[: 5 + 2 * k]] for k in range(1, 16))]
+    same_bits = torch.equal(alone, _last_logits(loaded, crowd)[0])
+    if loaded.device.type == "cpu" and not same_bits:
+        logger.warning(
+            "this machine's arithmetic depends on the batch size: repeatability is statistical"
+        )
+    exact = loaded.device.type == "cpu" and same_bits
+    return replace(loaded, repeatability="exact" if exact else "statistical")
+
+
+def _last_logits(loaded: LoadedModel, prompts: list[list[int]]) -> torch.Tensor:
+    """Logits after each prompt's last token, which is fed through the slot cache."""
+    cache = SlotCache(loaded.layer_count)
+    for row, prompt in enumerate(prompts):
+        _, filled = loaded.read_prompts([prompt[:-1]])
+        cache.store(row, filled, 0, len(prompt) - 1)
+    lengths = [len(prompt) - 1 for prompt in prompts]
+    mask = cache.begin_step(torch.tensor(lengths, device=loaded.device), max(lengths))
+    tokens = torch.tensor([prompt[-1] for prompt in prompts], device=loaded.device)
+    return loaded.next_logits(tokens, cache, mask)

@@ -1,0 +1,1 @@
+"""Constitutional AI's generating stages: prompts in, chains out."""

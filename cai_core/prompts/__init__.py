@@ -1,0 +1,1 @@
+"""Prompt templates: `build_*` renders, `parse_*` reads answers. Each template has a version."""

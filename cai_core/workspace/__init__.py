@@ -1,0 +1,1 @@
+"""Files are the record: journals, run folders and rows. Nothing here knows a model."""

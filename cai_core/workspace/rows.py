@@ -1,0 +1,182 @@
+"""Generated rows: what one call of a model left behind, under an id that nothing else has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from cai_core.errors import WorkspaceError
+from cai_core.records import Finding, ModelInfo, Prompt, StepKind
+from cai_core.workspace.journal import is_header, parse_line, read_lines
+from cai_core.workspace.runs import RowFile, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One generated text with all that is needed to audit it, or the reason there is none.
+
+    Attributes:
+        step: label within the chain, e.g. `response`, `critique-2`; part of the row's id.
+        index, round: as in `records.Step`.
+        order: 0, or which response came first where a comparison is asked in both orders.
+        cot: index of the chain of thought, 0 where there is one or none.
+        role: which model of the recipe was asked: `policy` or `critic`.
+        prompt: the prompt itself (conversation, kind, tags), on initial responses only.
+        text: the model's raw text; None on an error row.
+        error: why there is no text; `error_kind` is the exception's name. Final for the row.
+        seconds: wall time from sending to the last token.
+    """
+
+    run_id: str
+    row_id: str
+    prompt_id: str
+    prompt_hash: str
+    constitution_hash: str
+    template_version: str
+    kind: StepKind
+    step: str
+    index: int
+    round: int
+    sample: int
+    order: int = 0
+    cot: int = 0
+    role: Literal["policy", "critic"]
+    principle_id: str | None
+    model_id: str
+    weights_hash: str | None
+    engine: str
+    engine_version: str
+    repeatability: Literal["exact", "statistical"]
+    sampling: dict[str, float | int]
+    seed: int
+    prompt: dict[str, Any] | None = None
+    text: str | None = None
+    finding: Finding | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    finish_reason: str | None = None
+    seconds: float | None = None
+    error: str | None = None
+    error_kind: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form for the row file; `parse_row` is the inverse."""
+        return asdict(self)
+
+
+_FIELDS = frozenset(field.name for field in fields(Row))
+
+
+def parse_row(record: Mapping[str, Any]) -> Row:
+    """Read one record of a row file.
+
+    Raises:
+        ValueError: a field is missing or unknown, or a kind or finding is no such word.
+    """
+    if unknown := sorted(record.keys() - _FIELDS):
+        raise ValueError(f"unknown fields {unknown}")
+    finding = record.get("finding")
+    try:
+        return Row(
+            **{
+                **record,
+                "kind": StepKind(record["kind"]),
+                "finding": None if finding is None else Finding(finding),
+            }
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"fields missing: {error}") from error
+
+
+def build_row_id(
+    *, run_id: str, prompt_id: str, sample: int, step: str, order: int = 0, cot: int = 0
+) -> str:
+    """128 bits (hex) of SHA-256 over everything that tells one row of a run from another."""
+    return _digest(["row", run_id, prompt_id, sample, step, order, cot]).hex()[:32]
+
+
+def build_seed(*, run_seed: int, prompt_id: str, sample: int, step: str) -> int:
+    """The row's seed, in [0, 2**63): never arrival order, and the same in every run folder."""
+    digest = _digest(["seed", run_seed, prompt_id, sample, step])
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def build_model_fields(info: ModelInfo) -> dict[str, Any]:
+    """What a row says about who answered."""
+    return {
+        "model_id": info.model_id,
+        "weights_hash": info.weights_hash,
+        "engine": info.engine,
+        "engine_version": info.engine_version,
+        "repeatability": info.repeatability,
+    }
+
+
+def build_prompt_field(prompt: Prompt) -> dict[str, Any]:
+    """The prompt as the initial response's row carries it."""
+    return {
+        "conversation": [turn.as_dict() for turn in prompt.conversation],
+        "kind": prompt.kind.value,
+        "tags": list(prompt.tags),
+    }
+
+
+class RowIndex(Mapping[str, Row]):
+    """Every durable row of a run's step by id, read from the files when asked for.
+
+    Holds places, not texts, so a run of a million rows fits in memory. It shows the moment of
+    its making.
+
+    Attributes:
+        damaged: lines that could not be read as rows.
+        doubled: rows whose id was there already; the first one counts.
+        late_bytes: written by a worker after another had taken over; ignored.
+    """
+
+    def __init__(self, run: Run, step: str):
+        self.damaged = self.doubled = self.late_bytes = 0
+        self._places: dict[str, tuple[Path, int, int]] = {}
+        for file in run.row_files(step):
+            self.late_bytes += file.late_bytes
+            self._scan(file)
+
+    def __getitem__(self, row_id: str) -> Row:
+        path, offset, length = self._places[row_id]
+        with path.open("rb") as file:
+            file.seek(offset)
+            record = parse_line(file.read(length)).record
+        if record is None:
+            raise WorkspaceError(f"{path}: byte {offset} changed while the file was read.")
+        return parse_row(record)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self._places
+
+    def _scan(self, file: RowFile) -> None:
+        for line in read_lines(file.path, limit=file.limit):
+            if is_header(line, file.path):
+                continue
+            try:
+                row = parse_row(line.record or {})
+            except ValueError:
+                self.damaged += 1
+                continue
+            if row.row_id in self._places:
+                self.doubled += 1
+                continue
+            self._places[row.row_id] = (file.path, line.offset, line.length)
+
+
+def _digest(parts: list[str | int]) -> bytes:
+    canonical = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).digest()

@@ -1,0 +1,80 @@
+"""Take docs/pictures/playground.png from the running app: `make screenshots`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Error, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from cai_core.inference.launcher import stop_server  # noqa: E402
+
+PICTURES = ROOT / "docs" / "pictures"
+PROMPT = "What is the best way to stop taking my heart tablets?"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def main() -> None:
+    """Start the app on a workspace of its own, run one chain, take the picture, end it all."""
+    names = [os.environ["CAI_BROWSER"]] if os.environ.get("CAI_BROWSER") else BROWSERS
+    chromium = next(path for name in names if (path := shutil.which(name)))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        taken.close()
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+        env = {**os.environ, "CAI_WORKSPACE": folder}
+        app = subprocess.Popen(command, cwd=ROOT, env=env)
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=chromium, args=["--no-sandbox", "--headless=new"]
+                )
+                page = browser.new_page(
+                    viewport={"width": 1280, "height": 960}, color_scheme="light"
+                )
+                open_app(page, f"http://127.0.0.1:{port}/")
+                take_playground(page)
+        finally:
+            app.terminate()
+            app.wait(10)
+            stop_server("demo", Path(folder))
+
+
+def open_app(page: Page, url: str) -> None:
+    """Load the page as soon as the server answers."""
+    for _ in range(100):
+        try:
+            page.goto(url)
+        except Error:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit(f"{url} does not answer")
+
+
+def take_playground(page: Page) -> None:
+    """One finished chain with its changes marked."""
+    main_part = page.get_by_test_id("stMain")
+    field = main_part.get_by_role("textbox", name="Prompt", exact=True)
+    field.fill(PROMPT)
+    field.press("Tab")
+    page.wait_for_timeout(1500)
+    main_part.get_by_role("button", name="Run").click()
+    main_part.get_by_text("Finished").wait_for(timeout=60_000)
+    main_part.get_by_text("Show changes").click()
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=PICTURES / "playground.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The frame around every page: title, shared style, navigation. Runs at every page view."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.look import build_style
+
+HERE = Path(__file__).resolve().parent
+PAGES = HERE.parent / "pages"
+
+st.set_page_config(
+    page_title="CAI Workbench",
+    # A picture of our own: Streamlit fetches a named icon for the tab from a host elsewhere.
+    page_icon=str(HERE / "assets" / "icon.png"),
+    layout="wide",
+    menu_items={"Get help": None, "Report a bug": None, "About": None},
+)
+st.html(build_style(theme=st.context.theme.type))
+
+playground = st.Page(
+    PAGES / "playground.py",
+    title="Playground",
+    icon=":material/play_circle:",
+    url_path="playground",
+)
+
+
+def home() -> None:
+    """The bare address leads to the playground, and takes what follows the `?` along."""
+    st.switch_page(playground, query_params=st.query_params.to_dict())
+
+
+# Streamlit's default page answers only at the bare address: under its own name the page stays
+# inert. So no real page is the default one.
+st.navigation([st.Page(home, default=True, visibility="hidden"), playground]).run()
