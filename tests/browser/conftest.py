@@ -92,7 +92,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield app
 
 
-@pytest.fixture(scope="session")
+# A module's, not the session's: while Playwright runs, the main thread has a running event loop,
+# and `asyncio.run` of any test that came after would be refused.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, or the one that CAI_BROWSER names."""
     names = [os.environ["CAI_BROWSER"]] if os.environ.get("CAI_BROWSER") else BROWSERS
