@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicCache
 
 from cai_core.errors import ModelError
-from cai_core.inference.local_server.slot_cache import SlotCache
+from cai_core.inference.local_server.slot_cache import LEAST_ROWS, SlotCache, fill_up
 
 logger = logging.getLogger(__name__)
 
@@ -58,21 +58,26 @@ class LoadedModel:
         positions = torch.arange(width, device=self.device).expand(len(prompts), -1)
         cache = DynamicCache()
         ends, where = torch.unique(last, return_inverse=True)
+        ends = fill_up(ends, -(-LEAST_ROWS // len(prompts)))
         logits = self._forward(torch.tensor(padded, device=self.device), positions, cache, ends)
         return logits[torch.arange(len(prompts), device=self.device), where].float(), cache
 
     def next_logits(
         self, tokens: torch.Tensor, cache: SlotCache, mask: torch.Tensor
     ) -> torch.Tensor:
-        """One decode step: tokens [B] in, logits [B, vocabulary] (float32) out."""
+        """One decode step: tokens [n] in, logits [n, vocabulary] (float32) out.
+
+        Args:
+            cache: its step was begun for these n rows; it may have filled them up.
+        """
         output = self.model(
-            input_ids=tokens[:, None],
+            input_ids=fill_up(tokens)[:, None],
             attention_mask=mask.to(self.model.dtype),
             position_ids=cache.positions[:, None],
             past_key_values=cache,
             use_cache=True,
         )
-        logits: torch.Tensor = output.logits[:, -1].float()
+        logits: torch.Tensor = output.logits[: tokens.shape[0], -1].float()
         return logits
 
     def _forward(

@@ -17,6 +17,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 # Attention reads columns in whole blocks, so that short rows are summed by the same vector
 # code as long ones; buffers grow by doubling, in multiples of this.
 COLUMN_BLOCK = 64
+# A matrix product of fewer rows may go another way through MKL and end in other last bits (seen
+# below 4 rows on AVX2, below 8 in its compatible mode). So no product here has fewer.
+LEAST_ROWS = 8
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -83,7 +86,7 @@ class SlotCache(Cache):
     """All layers' rows, and where this step writes.
 
     Attributes:
-        rows: [B], 0 to B-1, the rows that take part in this step.
+        rows: [B], 0 to B-1, the rows that take part in this step; at least LEAST_ROWS.
         positions: [B], the column each of them writes: its length so far.
         columns: how many columns attention reads, a multiple of COLUMN_BLOCK.
     """
@@ -101,10 +104,13 @@ class SlotCache(Cache):
     def begin_step(self, positions: torch.Tensor, longest: int) -> torch.Tensor:
         """Make room for one column a row; the additive mask [B, 1, 1, columns] for it.
 
+        Where there are fewer rows than LEAST_ROWS, empty ones fill up: B is then LEAST_ROWS.
+
         Args:
-            positions: [B], each row's length so far.
+            positions: each row's length so far.
             longest: the largest of them, known without asking the device.
         """
+        positions = fill_up(positions)
         self.positions = positions
         self.rows = torch.arange(positions.shape[0], device=positions.device)
         self.columns = -(-(longest + 1) // COLUMN_BLOCK) * COLUMN_BLOCK
@@ -129,6 +135,12 @@ class SlotCache(Cache):
     def release(self) -> None:
         """Give the memory back; nothing is running."""
         self.layers = [SlotLayer(self) for _ in self.layers]
+
+
+def fill_up(values: torch.Tensor, least: int = LEAST_ROWS) -> torch.Tensor:
+    """The vector [n] with zeros at its end, so that it has at least `least` elements."""
+    missing = max(0, least - values.shape[0])
+    return torch.nn.functional.pad(values, (0, missing)) if missing else values
 
 
 def _grown(buffer: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
