@@ -142,7 +142,7 @@ tags: [constitutional-ai, synthetic, demo]
 
 # The demo model of CAI Workbench
 
-A two-million-parameter Llama, trained from scratch on a synthetic world that this project writes
+A Llama of two and a half million parameters, trained from scratch on a synthetic world that this project writes
 (docs/demo-world.md). It answers, critiques, revises and judges inside that world, so that the
 whole of Constitutional AI runs on a laptop's CPU and every claim can be checked against a truth.
 
@@ -157,5 +157,6 @@ _LIMITS = """
 
 - Outside its world it writes nonsense in the world's phrases. The pages say so before a run.
 - It reads principles by phrases of its world. A principle in other words may be ignored.
+- The training mixture was chosen by looking at these same figures: they are development figures.
 - Nothing measured here carries over to models of other sizes or to real harms.
 """

@@ -7,8 +7,10 @@ model learns exactly the prompts it will be asked.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal
 
 from cai_core.constitution import list_constitutions, load_constitution
 from cai_core.demo_world import grammar
@@ -29,7 +31,15 @@ from cai_core.records import Conversation, Message, Principle
 # Shares of the training mixture. Chains teach three texts at once (response, critique, revision).
 SHARE_DIRECT = 0.06
 SHARE_REASONED = 0.13
-SHARE_PLAIN = 0.13
+# In the third part: more judgements, and half of them about a manner of declining, which left to
+# chance were named in the right words and weighed in the wrong ones.
+SHARE_REASONED_LATE = 0.22
+SHARE_MANNERS_LATE = 0.5
+# In the fourth: one-word verdicts, most of those that are not about manners under a scope that
+# covers some harms only. Whether it covers this one takes the whole depth of the model.
+SHARE_PLAIN_LAST = 0.45
+SHARE_NARROW_LAST = 0.7
+SHARE_PLAIN = 0.2
 SHARE_HISTORY = 0.06
 # A principle about some harms only is drawn more often than it stands in the constitutions, and of
 # its examples so many are about one of those harms; left to chance it would be one in seven.
@@ -39,7 +49,9 @@ SHARE_COVERED = 0.4
 SHARE_OTHER = 0.45
 SHARE_NARROW = 0.3
 # A one-word verdict is two tokens of two hundred: without more weight it is hardly taught.
-PLAIN_WEIGHT = 8.0
+PLAIN_WEIGHT = 16.0
+# Which part of the training an example is for.
+Part = Literal[1, 2, 3, 4]
 STANDING_WEIGHTS = {Standing.HARMFUL: 0.5, Standing.FINE: 0.28, Standing.BORDERLINE: 0.22}
 
 
@@ -49,27 +61,33 @@ class Example:
 
     Attributes:
         weight: what a taught token counts in the loss; most count 1.
-        pivot: the text after which a critique or judgement decides whether the harm it has just
-            named is the principle's matter. None where there is no such decision.
+        pivots: texts after which a critique or judgement decides something: whether the harm it
+            has just named is the principle's matter, and what each response did.
     """
 
     turns: Conversation
     taught: tuple[int, ...]
     weight: float = 1.0
-    pivot: str | None = None
+    pivots: tuple[str, ...] = ()
 
 
-def draw_example(world: World, rng: random.Random, *, decisions: bool = False) -> Example:
+def draw_example(world: World, rng: random.Random, *, part: Part = 1) -> Example:
     """One training example; only training intents and training ways of asking.
 
-    `decisions` draws the mixture of the training's second part: comparisons under a principle that
-    the harm does not concern, a tie by its reason, are kept.
+    Args:
+        part: of the training. From the second on, examples name their pivots, and comparisons
+            under a principle that the harm does not concern, a tie by its reason, are kept twice
+            as often. In the third there are more reasoned judgements, and more judgements about
+            manners; in the fourth more one-word verdicts, under narrower scopes.
     """
     roll = rng.random()
-    if roll < SHARE_REASONED + SHARE_PLAIN:
-        return _draw_comparison(world, rng, reasoned=roll < SHARE_REASONED, decisions=decisions)
-    critiqued = roll >= SHARE_REASONED + SHARE_PLAIN + SHARE_DIRECT
-    return _draw_chain(world, rng, critiqued=critiqued)
+    share_reasoned = SHARE_REASONED_LATE if part == 3 else SHARE_REASONED
+    share_plain = SHARE_PLAIN_LAST if part == 4 else SHARE_PLAIN
+    if roll < share_reasoned + share_plain:
+        return _draw_comparison(world, rng, reasoned=roll < share_reasoned, part=part)
+    critiqued = roll >= share_reasoned + share_plain + SHARE_DIRECT
+    example = _draw_chain(world, rng, critiqued=critiqued)
+    return example if part > 1 else replace(example, pivots=())
 
 
 def draw_intent(world: World, rng: random.Random, *, held_out: bool = False) -> Intent:
@@ -84,8 +102,7 @@ def draw_any_principle(world: World, rng: random.Random) -> tuple[Principle, Req
     roll = rng.random()
     principle = rng.choice(shipped_principles()) if roll < 0.6 else draw_principle(world, rng)
     if 0.35 <= roll < 0.6:
-        wanted = frozenset(b for b in BEHAVIOURS if rng.random() < 0.5)
-        principle = with_behaviours(world, principle, wanted, rng)
+        principle = with_behaviours(world, principle, _draw_behaviours(rng), rng)
     request = read_principle(world, principle)
     if request is None:
         raise WorldError(f"constitutions: principle {principle.id!r} names no concern of the world")
@@ -120,8 +137,10 @@ def _draw_chain(world: World, rng: random.Random, *, critiqued: bool) -> Example
         intent = _draw_intent_for(world, request, rng)
         reply = _draw_reply_for(world, request, intent, rng)
         finding = grammar.expected_finding(world, request, reply, intent)
-        # Left to chance, half of all critiques would say that a refusal or a fine request is fine.
-        if finding not in ("declines", "fine") or rng.random() < 0.3:
+        # Left to chance, half of all critiques would say that a refusal is fine. An answer to a
+        # fine request, kept as it is, is what a chain must not lose: all of those stay.
+        refused = finding == "declines" or (finding == "fine" and reply.declines)
+        if not refused or rng.random() < 0.3:
             break
     conversation = (*_draw_history(world, rng), _ask(world, intent, rng))
     critique = grammar.draw_critique(world, finding, intent, rng) if critiqued else None
@@ -133,22 +152,22 @@ def _draw_chain(world: World, rng: random.Random, *, critiqued: bool) -> Example
     return Example(
         (*prompt, Message("assistant", revision)),
         (*taught, len(prompt)),
-        pivot=_pivot(world, request, intent),
+        pivots=_scope_pivots(world, request, intent),
     )
 
 
-def _draw_comparison(
-    world: World, rng: random.Random, *, reasoned: bool, decisions: bool
-) -> Example:
+def _draw_comparison(world: World, rng: random.Random, *, reasoned: bool, part: Part) -> Example:
+    draw_principle_ = _choose_comparisons(rng, part)
     for _attempt in range(4):
-        principle, request = _draw_principle(world, rng)
+        principle, request = draw_principle_(world, rng)
         intent = _draw_intent_for(world, request, rng)
         replies = [grammar.draw_reply(world, intent, rng) for _ in "AB"]
         text, verdict = grammar.judge(world, request, intent, replies[0], replies[1])
         # Ties are a verdict too, but four in five random comparisons would be one.
         if verdict != "tie" or rng.random() < 0.25:
             break
-        if decisions and intent in harmful_intents(world, request.concern, covered=False):
+        other = intent in harmful_intents(world, request.concern, covered=False)
+        if part > 1 and other and rng.random() < 0.5:
             break
     prompt = chat.build_comparison(
         (_ask(world, intent, rng),), replies[0].text, replies[1].text, principle, reasoned=reasoned
@@ -156,24 +175,62 @@ def _draw_comparison(
     answer = text if reasoned else grammar.verdict_word(verdict)
     weight = 1.0 if reasoned else PLAIN_WEIGHT
     turns = (*prompt, Message("assistant", answer))
-    return Example(turns, (len(prompt),), weight, _pivot(world, request, intent))
+    pivots = _scope_pivots(world, request, intent) if part > 1 else ()
+    pivots += _CLAUSE_PIVOTS if part >= 3 and reasoned else ()
+    return Example(turns, (len(prompt),), weight, pivots)
 
 
-def _pivot(world: World, request: Request, intent: Intent) -> str | None:
+# What stands before a judgement's words about each response.
+_CLAUSE_PIVOTS = ("esponse A", "esponse B")
+
+
+def _scope_pivots(world: World, request: Request, intent: Intent) -> tuple[str, ...]:
     if intent.harm is None or request.concern not in world.requests["scopes"]:
-        return None
-    return f'" is {intent.harm}'
+        return ()
+    return (f'" is {intent.harm}',)
+
+
+def _choose_comparisons(
+    rng: random.Random, part: Part
+) -> Callable[[World, random.Random], tuple[Principle, Request]]:
+    """How a comparison's principle is drawn in this part of the training."""
+    if part >= 3 and rng.random() < SHARE_MANNERS_LATE:
+        return _draw_manner
+    if part == 4 and rng.random() < SHARE_NARROW_LAST:
+        return _draw_narrow
+    return _draw_principle
 
 
 def _draw_principle(world: World, rng: random.Random) -> tuple[Principle, Request]:
     if rng.random() < SHARE_NARROW:
-        narrow = [scope for scope in world.requests["scopes"] if scope != "harm"]
-        wanted = frozenset(b for b in BEHAVIOURS if rng.random() < 0.5)
-        principle = build_principle(world, rng.choice(narrow), wanted, rng)
-        request = read_principle(world, principle)
-        assert request is not None
-        return principle, request
+        return _draw_narrow(world, rng)
     return draw_any_principle(world, rng)
+
+
+def _draw_narrow(world: World, rng: random.Random) -> tuple[Principle, Request]:
+    """A principle about some harms only."""
+    narrow = [scope for scope in world.requests["scopes"] if scope != "harm"]
+    wanted = _draw_behaviours(rng)
+    return _build(world, rng.choice(narrow), wanted, rng)
+
+
+def _draw_manner(world: World, rng: random.Random) -> tuple[Principle, Request]:
+    """A principle about a manner of declining."""
+    wanted = _draw_behaviours(rng)
+    return _build(world, rng.choice(list(world.requests["manners"])), wanted, rng)
+
+
+def _draw_behaviours(rng: random.Random) -> frozenset[str]:
+    return frozenset(b for b in BEHAVIOURS if rng.random() < 0.5)
+
+
+def _build(
+    world: World, concern: str, behaviours: frozenset[str], rng: random.Random
+) -> tuple[Principle, Request]:
+    principle = build_principle(world, concern, behaviours, rng)
+    request = read_principle(world, principle)
+    assert request is not None
+    return principle, request
 
 
 def _draw_reply_for(world: World, request: Request, intent: Intent, rng: random.Random) -> Reply:

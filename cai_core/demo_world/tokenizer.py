@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -15,7 +16,7 @@ from cai_core.demo_world.world import World
 # Large enough that the world's words are one token each: a small model copies a word as it is,
 # and misspells one that comes in pieces.
 VOCAB_SIZE = 2816
-# The decision is spelled in the two tokens behind the pivot: ", and", ", which", ". The", …
+# A decision is spelled in the two tokens behind its pivot: ", and", ", which", " gives no", …
 DECISION_WEIGHT = 12.0
 DECISION_TOKENS = 2
 END, PAD = "<|end|>", "<|pad|>"
@@ -65,30 +66,36 @@ class ExampleEncoder:
         self._roles = {r: _token_id(tokenizer, t) for r, t in ROLE_TOKENS.items()}
         self._encode = lru_cache(maxsize=4096)(self._encode_text)
 
-    def encode(self, example: Example, *, decisions: bool = False) -> tuple[list[int], list[float]]:
+    def encode(self, example: Example) -> tuple[list[int], list[float]]:
         """Token ids, and each token's weight: 0 where it is not a taught turn's text or end token.
 
         Turns are encoded one by one: special tokens split them, so this equals the encoding of
-        the rendered conversation. `decisions` gives the tokens after an example's pivot
-        DECISION_WEIGHT: they carry one bit among fifty tokens, and little else teaches it.
+        the rendered conversation. The tokens after an example's pivots have DECISION_WEIGHT: they
+        carry one bit among fifty tokens, and little else teaches it.
         """
         ids: list[int] = []
         weights: list[float] = []
         for index, turn in enumerate(example.turns):
-            head, tail = self._split(turn.content, example.pivot)
-            weight = example.weight if index in example.taught else 0.0
-            decided = DECISION_WEIGHT if decisions and weight else weight
-            ids += [self._roles[turn.role], *head, *tail, self._end]
-            weights += [0.0, *[weight] * len(head), *[decided] * len(tail[:DECISION_TOKENS])]
-            weights += [weight] * (len(tail[DECISION_TOKENS:]) + 1)
+            taught = index in example.taught
+            pieces = self._split(turn.content, example.pivots if taught else ())
+            weight = example.weight if taught else 0.0
+            ids.append(self._roles[turn.role])
+            weights.append(0.0)
+            for number, piece in enumerate(pieces):
+                decided = DECISION_TOKENS if number else 0  # no decision before the first pivot
+                ids += piece
+                weights += [
+                    DECISION_WEIGHT if place < decided else weight for place in range(len(piece))
+                ]
+            ids.append(self._end)
+            weights.append(weight)
         return ids, weights
 
-    def _split(self, text: str, pivot: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The tokens up to and with the pivot, and those behind it; none behind without one."""
-        if pivot is None or pivot not in text:
-            return self._encode(text), ()
-        end = text.index(pivot) + len(pivot)
-        return self._encode(text[:end]), self._encode(text[end:])
+    def _split(self, text: str, pivots: tuple[str, ...]) -> list[tuple[int, ...]]:
+        """The tokens up to and with each pivot that the text holds, and those behind the last."""
+        ends = sorted(text.index(pivot) + len(pivot) for pivot in pivots if pivot in text)
+        bounds = [0, *ends, len(text)]
+        return [self._encode(text[start:end]) for start, end in pairwise(bounds)]
 
     def _encode_text(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False))

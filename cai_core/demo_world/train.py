@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from cai_core.demo_world.examples import draw_example
+from cai_core.demo_world.examples import Part, draw_example
+from cai_core.demo_world.muon import Muon
 from cai_core.demo_world.tokenizer import ExampleEncoder, load_tokenizer, train_tokenizer
 from cai_core.demo_world.world import World
 from cai_core.errors import ModelError
@@ -34,22 +35,35 @@ class TrainRecipe:
         adam_lr: for embeddings and norms.
         schedule: (share of the steps, learning-rate factor) points, joined by straight lines;
             the first line rises from 0.
-        decisions_from: share of the steps after which the tokens that decide whether a harm is the
-            principle's matter weigh more (tokenizer.DECISION_WEIGHT).
+        decisions_from: share of the steps after which the second part begins: the tokens that
+            decide whether a harm is the principle's matter weigh more (examples.draw_example).
+        judgements_from: share after which the third begins: more judgements, most about manners,
+            and the words about each response weigh more.
+        verdicts_from: share after which the fourth begins: more one-word verdicts.
     """
 
     seed: int = 0
-    steps: int = 1300
+    steps: int = 1700
     batch_examples: int = 64
     muon_lr: float = 6e-3
     adam_lr: float = 3e-3
     schedule: tuple[tuple[float, float], ...] = ((0.04, 1.0), (0.3, 1.0), (1.0, 0.0))
-    decisions_from: float = 0.3076
-    layers: int = 4
+    decisions_from: float = 0.2
+    judgements_from: float = 0.6475
+    verdicts_from: float = 0.82365
+    layers: int = 5
     width: int = 192
-    mlp_width: int = 512
+    mlp_width: int = 448
     head_dim: int = 32
     context: int = 512
+
+    def part(self, step: int) -> Part:
+        """Which part of the training a step (from 0) belongs to."""
+        if step >= self.verdicts_from * self.steps:
+            return 4
+        if step >= self.judgements_from * self.steps:
+            return 3
+        return 2 if step >= self.decisions_from * self.steps else 1
 
     def learning_rate_factor(self, step: int) -> float:
         """The schedule at a step (from 0). In (0, 1] before the last point."""
@@ -102,9 +116,9 @@ def draw_batch(
 ) -> list[Batch]:
     """The step's examples as a few length-sorted batches, so that little is padding."""
     rng = random.Random(f"{recipe.seed}:{step}")
-    decisions = step >= recipe.decisions_from * recipe.steps
-    examples = [draw_example(world, rng, decisions=decisions) for _ in range(recipe.batch_examples)]
-    rows = [encoder.encode(example, decisions=decisions) for example in examples]
+    part = recipe.part(step)
+    examples = [draw_example(world, rng, part=part) for _ in range(recipe.batch_examples)]
+    rows = [encoder.encode(example) for example in examples]
     rows.sort(key=lambda row: len(row[0]))
     size = max(1, len(rows) // 4)
     return [_pad(rows[i : i + size]) for i in range(0, len(rows), size)]
@@ -147,9 +161,7 @@ class Trainer:
         other = [p for p in self.model.parameters() if p.ndim == 1]
         other.append(self.model.model.embed_tokens.weight)
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                hidden, lr=recipe.muon_lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
-            ),
+            Muon(hidden, lr=recipe.muon_lr, weight_decay=0.05),
             torch.optim.AdamW(other, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.step, self.tokens, self.seconds, self.loss = 0, 0, 0.0, float("nan")

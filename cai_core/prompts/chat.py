@@ -76,13 +76,13 @@ def build_comparison(
     """The feedback model's prompt: which of two responses the principle prefers.
 
     `reasoned=True` asks for a chain of thought that ends in a verdict line; False asks for
-    one word, so that the first token can be scored.
+    one word, so that the first token can be scored. The principle stands before the responses,
+    as in the paper: the two orders then share their prompt up to the first response.
     """
     instruction = REASONED_INSTRUCTION if reasoned else PLAIN_INSTRUCTION
     content = (
-        f"Conversation:\n{build_transcript(conversation)}\n\n"
-        f"Response A:\n{response_a}\n\nResponse B:\n{response_b}\n\n"
-        f"{principle.comparison_request} {instruction}"
+        f"Conversation:\n{build_transcript(conversation)}\n\n{principle.comparison_request}\n\n"
+        f"Response A:\n{response_a}\n\nResponse B:\n{response_b}\n\n{instruction}"
     )
     return (Message("user", content),)
 

@@ -15,8 +15,8 @@ from cai_core.prompts import chat
 from cai_core.records import Principle
 
 _COMPARISON = re.compile(
-    r"Conversation:\nHuman: (?P<prompt>.*)\n\nResponse A:\n(?P<a>.*)\n\nResponse B:\n(?P<b>.*)\n\n"
-    r"(?P<request>.*)"
+    r"Conversation:\nHuman: (?P<prompt>.*)\n\n(?P<request>.*)\n\n"
+    r"Response A:\n(?P<a>.*)\n\nResponse B:\n(?P<b>.*)\n\n(?P<instruction>.*)"
 )
 
 
@@ -73,7 +73,7 @@ class PerfectAnswerer:
             self.read_reply(match["a"]),
             self.read_reply(match["b"]),
         )
-        reasoned = match["request"].endswith(chat.REASONED_INSTRUCTION)
+        reasoned = match["instruction"] == chat.REASONED_INSTRUCTION
         return text if reasoned else grammar.verdict_word(verdict)
 
     def read_reply(self, text):

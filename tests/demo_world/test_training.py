@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,6 +48,37 @@ def test_every_taught_text_ends_in_the_end_token(tokenizer):
         assert any(taught)
         last = [i for i, t in enumerate(taught) if t and not (taught[i + 1 : i + 2] or [False])[0]]
         assert all(ids[i] == end for i in last)
+
+
+def test_what_decides_weighs_more_from_the_second_part_on(tokenizer):
+    encoder = ExampleEncoder(tokenizer)
+    heavy: dict[int, list[str]] = {}
+    for part in (1, 2, 3):
+        rng, heavy[part] = random.Random(5), []
+        for _ in range(300):
+            ids, weights = encoder.encode(draw_example(WORLD, rng, part=part))
+            chosen = [i for i, weight in zip(ids, weights, strict=True) if weight == 12.0]
+            heavy[part].append(tokenizer.decode(chosen))
+    assert not any(heavy[1])
+    assert any(", and the" in words or ", which" in words for words in heavy[2])
+    assert not any("gives no" in words for words in heavy[2])
+    assert any("gives no" in words and "is not" in words for words in heavy[3])
+
+
+def test_pivots_change_no_token(tokenizer):
+    encoder, rng = ExampleEncoder(tokenizer), random.Random(6)
+    for _ in range(200):
+        example = draw_example(WORLD, rng, part=3)
+        assert encoder.encode(example)[0] == encoder.encode(replace(example, pivots=()))[0]
+
+
+def test_the_third_part_judges_manners_more(tokenizer):
+    def count(part):
+        rng = random.Random(7)
+        texts = [draw_example(WORLD, rng, part=part).turns[-1].content for _ in range(1500)]
+        return sum(text.startswith("For ") and "Verdict:" in text for text in texts)
+
+    assert count(3) > 2.5 * count(2)
 
 
 def test_prompts_stay_within_the_plan(tokenizer):

@@ -53,8 +53,8 @@ def test_a_comparison_shows_both_responses_in_their_order() -> None:
     for reasoned, ending in ((True, chat.REASONED_INSTRUCTION), (False, chat.PLAIN_INSTRUCTION)):
         (turn,) = chat.build_comparison(conversation, "one", "two", PRINCIPLE, reasoned=reasoned)
         assert turn.content == (
-            "Conversation:\nHuman: Hi\nAssistant: Yo\nHuman: Well?\n\nResponse A:\none\n\n"
-            f"Response B:\ntwo\n\nWhich answer greets better? {ending}"
+            "Conversation:\nHuman: Hi\nAssistant: Yo\nHuman: Well?\n\nWhich answer greets better?"
+            f"\n\nResponse A:\none\n\nResponse B:\ntwo\n\n{ending}"
         )
 
 
