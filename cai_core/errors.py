@@ -33,6 +33,30 @@ class RunMismatchError(WorkspaceError):
     """A run folder holds a different recipe than the one asked for."""
 
 
+class LockHeldError(WorkspaceError):
+    """Another process holds the lock that was asked for."""
+
+
+class WorkspaceOwnedError(WorkspaceError):
+    """Another process owns the workspace's indexes. The message names its pid."""
+
+
+class NotAllowedError(CaiError):
+    """The actor's role may not do this."""
+
+
+class VersionConflictError(CaiError):
+    """Somebody saved a newer version of what is being edited.
+
+    Attributes:
+        head: hash of the version that is newest now.
+    """
+
+    def __init__(self, message: str, *, head: str):
+        super().__init__(message)
+        self.head = head
+
+
 class WorldError(CaiError):
     """The demo world's data contradicts itself."""
 

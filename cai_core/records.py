@@ -26,6 +26,32 @@ class Message:
 Conversation = tuple[Message, ...]
 
 
+class AccessRole(StrEnum):
+    """What a person may do here; each role may also do what the ones before it may."""
+
+    VIEWER = "viewer"
+    REVIEWER = "reviewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+    def includes(self, other: AccessRole) -> bool:
+        """Whether this role may do what the other may."""
+        order = list(AccessRole)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks for a change: the name that the audit log keeps, and the role that is checked."""
+
+    name: str
+    role: AccessRole
+
+
+# Whoever sits at this machine: the app binds to loopback, and there is no login yet.
+LOCAL_ACTOR = Actor(name="local", role=AccessRole.ADMIN)
+
+
 def content_hash(value: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of `value`: key order and spacing do not matter."""
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

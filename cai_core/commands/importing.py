@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from cai_core.pipeline.import_samples import import_anthropic_samples
+from cai_core.actions.runs import import_samples
+from cai_core.records import LOCAL_ACTOR
+from cai_core.workspace.files import get_workspace
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_samples(args: argparse.Namespace) -> int:
     """Import and tell what was left out; the exit status."""
-    report = import_anthropic_samples(args.path, args.out)
+    report = import_samples(LOCAL_ACTOR, get_workspace(), args.path, args.out)
     for line in report.rejected:
         print(f"{line.file}:{line.line}: left out: {line.reason}", file=sys.stderr)
     print(

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cai_core.actions.runs import start_run
 from cai_core.commands.progress_line import ProgressLine
-from cai_core.constitution import find_constitution
 from cai_core.constitution.importers import load_official_constitution
 from cai_core.errors import CaiError, PromptFileError, RecipeError, RunMismatchError
 from cai_core.inference.client import ModelClient
@@ -29,13 +29,20 @@ from cai_core.pipeline.recipe import (
     parse_revise_recipe,
     resolve_principles,
 )
-from cai_core.pipeline.revise import CHAINS, KIND, run_revise, save_chains
+from cai_core.pipeline.revise import CHAINS, KIND, run_revise, save_chains, save_rejected
 from cai_core.pipeline.steps import FewShot
-from cai_core.records import Constitution, ModelInfo, Prompt, SamplingParams
-from cai_core.workspace.files import get_workspace, replace_file
-from cai_core.workspace.journal import encode_record
-from cai_core.workspace.runs import Run, create_run, open_run
+from cai_core.records import (
+    LOCAL_ACTOR,
+    Constitution,
+    ModelInfo,
+    Prompt,
+    SamplingParams,
+    content_hash,
+)
+from cai_core.workspace.files import get_workspace
+from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState
+from cai_core.workspace.versions import resolve_constitution
 
 _DEFAULT = ChainRecipe()
 _SAMPLING = SamplingParams()
@@ -69,10 +76,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--constitution",
         required=True,
         metavar="NAME|FILE",
-        help="a shipped one, a .yaml file, or the paper's CritiqueRevisionInstructions.json",
+        help="a name (its newest version), NAME@HASH, a .yaml file, or the paper's "
+        "CritiqueRevisionInstructions.json",
     )
     add("--model", required=True, help="demo, a model folder, or a server's URL")
-    add("--out", type=Path, required=True, metavar="DIR", help="run folder")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="run folder (default: one in the workspace, where the pages show it)",
+    )
     add("--critic-model", metavar="MODEL", help="writes the critiques instead of --model")
     add("--revisions", type=int, default=_DEFAULT.revisions, help="rounds (default: %(default)s)")
     add("--seed", type=int, default=_DEFAULT.seed, help="of the run (default: %(default)s)")
@@ -111,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
     file = load_prompts(args.prompts)
     _tell_rejected(args.prompts, file)
     inputs = load_inputs(args, file)
+    if args.out is None:
+        args.out = _default_folder(inputs)
     if (args.out / "recipe.yaml").exists():
         inputs = _continue(args, inputs)
         held = open_run(args.out, kind=KIND, recipe=inputs.recipe.as_dict())
@@ -188,14 +203,18 @@ async def _revise(
     async with AsyncExitStack() as stack:
         setup = await _prepare(args, inputs, stack, endpoints)
         # Only now, with models that answer: a mistyped name must not leave a frozen recipe.
-        held = create_run(args.out, kind=KIND, recipe=_recipe(inputs, setup.recipe).as_dict())
-        if file.rejected:
-            lines = [encode_record(line.as_dict()) for line in file.rejected]
-            replace_file(held.outputs / "rejected.jsonl", lines)
+        recipe = _recipe(inputs, setup.recipe).as_dict()
+        held = start_run(LOCAL_ACTOR, get_workspace(), args.out, kind=KIND, recipe=recipe)
+        save_rejected(held, file.rejected)
         setup = replace(setup, run_id=held.run_id)
         return await run_revise(
             held, inputs.prompts, setup, concurrency=args.concurrency, on_progress=progress
         )
+
+
+def _default_folder(inputs: Inputs) -> Path:
+    """The same for the same command, so that it goes on where it was."""
+    return get_workspace() / "runs" / f"{KIND}-{content_hash(inputs.recipe.as_dict())[:12]}"
 
 
 def _launch(args: argparse.Namespace) -> list[Endpoint]:
@@ -268,7 +287,7 @@ def _is_finished(held: Run, inputs: Inputs) -> bool:
 def _load_constitution(name: str) -> Constitution:
     if name.lower().endswith(".json"):
         return load_official_constitution(Path(name))
-    return find_constitution(name)
+    return resolve_constitution(get_workspace(), name)
 
 
 def _load_few_shot(args: argparse.Namespace) -> FewShot:

@@ -142,9 +142,10 @@ tags: [constitutional-ai, synthetic, demo]
 
 # The demo model of CAI Workbench
 
-A Llama of two and a half million parameters, trained from scratch on a synthetic world that this project writes
-(docs/demo-world.md). It answers, critiques, revises and judges inside that world, so that the
-whole of Constitutional AI runs on a laptop's CPU and every claim can be checked against a truth.
+A Llama of two and a half million parameters, trained from scratch on a synthetic world that this
+project writes (docs/demo-world.md). It answers, critiques, revises and judges inside that world, so
+that the whole of Constitutional AI runs on a laptop's CPU and every claim can be checked against a
+truth.
 
 **It shows that the method's machinery works, not that Constitutional AI emerges in small models.**
 It was taught to critique and to revise; a real model brings that along. It is the helpful-only

@@ -30,7 +30,7 @@ from cai_core.pipeline.recipe import ReviseRecipe, TemplateName, parse_revise_re
 from cai_core.pipeline.steps import parse_step_text
 from cai_core.records import Prompt, PromptKind, SamplingParams, StepKind
 from cai_core.workspace.files import get_workspace, replace_file
-from cai_core.workspace.rows import Row, RowIndex
+from cai_core.workspace.rows import Row, RowIndex, build_row_id
 from cai_core.workspace.runs import Run, create_run, open_run
 from cai_core.workspace.status import RunState
 from cai_core.workspace.writer import RunWriter
@@ -118,6 +118,16 @@ def load_live(chain_id: str) -> LiveChain | None:
 def build_run_id(chain_id: str) -> str:
     """The run that keeps a page's chain."""
     return f"{KIND}-{chain_id}"
+
+
+def build_chain_row_id(chain_id: str, prompt: Prompt) -> str:
+    """The row id of a page's chain's initial response, by which the indexes know the chain."""
+    return build_row_id(
+        run_id=build_run_id(chain_id),
+        prompt_id=prompt.prompt_id,
+        sample=0,
+        step=StepKind.RESPONSE.value,
+    )
 
 
 class _BufferObserver:

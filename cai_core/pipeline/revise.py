@@ -11,6 +11,7 @@ from cai_core.constitution import dump_constitution
 from cai_core.errors import CaiError, Cancelled
 from cai_core.pipeline.critique_revision import BatchResult, Chain, ChainSetup, run_batch
 from cai_core.pipeline.progress import Progress
+from cai_core.pipeline.prompt_file import RejectedLine
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.pipeline.steps import parse_step_text, plan_chain
 from cai_core.records import Constitution, Prompt
@@ -103,6 +104,13 @@ def save_chains(
     )
     replace_file(run.outputs / CHAINS, lines)
     replace_file(run.outputs / "constitution.yaml", [dump_constitution(constitution).encode()])
+
+
+def save_rejected(run: Run, rejected: Sequence[RejectedLine]) -> None:
+    """Write outputs/rejected.jsonl, the lines of the prompt file that are no prompts; if any."""
+    if rejected:
+        lines = [encode_record(line.as_dict()) for line in rejected]
+        replace_file(run.outputs / "rejected.jsonl", lines)
 
 
 def build_chain_record(chain: Chain, recipe: ChainRecipe) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from cai_core.errors import WorkspaceError
+from cai_core.errors import LockHeldError, WorkspaceError
 
 # A reader that asks whether a writer lives holds the lock for an instant.
 _LOCK_SECONDS = 1.0
@@ -35,7 +35,8 @@ def take_lock(path: Path, *, takeover: bool = False) -> int:
         takeover: take it from a worker that hangs.
 
     Raises:
-        WorkspaceError: another process holds it; the message names its pid.
+        LockHeldError: another process holds it; the message names its pid.
+        WorkspaceError: the file cannot be opened.
     """
     if takeover:
         # A new file under the same name: the hung worker keeps a lock nobody looks at.
@@ -53,7 +54,7 @@ def take_lock(path: Path, *, takeover: bool = False) -> int:
         except BlockingIOError:
             os.close(descriptor)
             if time.monotonic() > deadline:
-                raise WorkspaceError(
+                raise LockHeldError(
                     f"{path.parent}: another process writes this run (pid {lock_pid(path)}). "
                     "Wait for it, or stop it."
                 ) from None

@@ -1,0 +1,84 @@
+"""Pages and the command line change nothing but through `cai_core.actions`."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.test_imports import CORE, ROOT, list_sources
+
+# Whatever writes: only actions, and the stages that they launch, may use these.
+WRITERS = {
+    "cai_core.workspace.journal": {"append_records"},
+    "cai_core.workspace.events": {"append_event"},
+    "cai_core.workspace.files": {"replace_file", "write_all"},
+    "cai_core.workspace.runs": {"create_run"},
+    "cai_core.workspace.writer": {"RunWriter"},
+    "cai_core.workspace.status": {"save_status"},
+    "cai_core.workspace.versions": {"write_version"},
+    "cai_core.workspace.drafts": {"write_draft", "delete_draft"},
+    "cai_core.pipeline.import_samples": {"import_anthropic_samples"},
+    "cai_core.pipeline.interactive": {"run_live"},
+}
+METHODS = {"write_text", "write_bytes", "unlink", "rmdir", "mkdir", "touch", "rename"}
+# ui/services.py gives the hub its work; a chain starts by actions.chains.start_chain alone.
+MAY = {
+    "ui/services.py": {"run_live"},
+    # Files that the person names on the command line, outside of the workspace.
+    "cai_core/commands/verify.py": {"replace_file"},
+}
+FRONT = [
+    ROOT / "app.py",
+    *list_sources(ROOT / "pages"),
+    *list_sources(ROOT / "ui"),
+    CORE / "cli.py",
+    *list_sources(CORE / "commands"),
+]
+
+
+def find_writes(source: str) -> set[str]:
+    """Names of writers that the program imports, and of writing methods that it calls."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            writers = WRITERS.get(node.module or "", set())
+            found |= {alias.name for alias in node.names} & writers
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name in WRITERS}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            chains = isinstance(owner, ast.Call) and getattr(owner.func, "attr", "") == "hub"
+            if node.func.attr in METHODS or (chains and node.func.attr == "start"):
+                found.add(node.func.attr)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open":
+            found.add("open")
+    return found
+
+
+@pytest.mark.parametrize("path", FRONT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_in_front_of_actions_writes(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    assert find_writes(path.read_text("utf-8")) <= MAY.get(name, set())
+
+
+def test_every_writer_is_where_this_test_looks_for_it() -> None:
+    for module, names in WRITERS.items():
+        source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text("utf-8")
+        defined = {n.name for n in ast.walk(ast.parse(source)) if hasattr(n, "name")}
+        assert names <= defined, module
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from cai_core.workspace.files import get_workspace, replace_file",
+        "import cai_core.workspace.journal",
+        "path.write_text('x')",
+        "services.hub().start(request)",
+        "open('x', 'w')",
+    ],
+)
+def test_a_write_would_be_found(source: str) -> None:
+    assert find_writes(source)
