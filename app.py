@@ -7,6 +7,8 @@ and pass the navigation by.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +16,19 @@ from typing import Any
 
 import streamlit as st
 
+from cai_core.errors import WorkspaceOwnedError
 from ui import services
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Load the demo model while the first page is on its way; end what runs when the app ends."""
+    """Take the workspace, load the demo model while the first page is on its way; end with it."""
+    try:
+        services.index()
+    except WorkspaceOwnedError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        # Nothing runs yet that would have to be closed; an exception here would be a traceback.
+        os._exit(2)
     services.warm_up()
     yield {}
     services.close()

@@ -1,4 +1,4 @@
-"""Take docs/pictures/playground.png from the running app: `make screenshots`."""
+"""Take docs/pictures from the running app: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def main() -> None:
-    """Start the app on a workspace of its own, run one chain, take the picture, end it all."""
+    """Start the app on a workspace of its own, run a few chains, take the pictures, end it all."""
     names = [os.environ["CAI_BROWSER"]] if os.environ.get("CAI_BROWSER") else BROWSERS
     chromium = next(path for name in names if (path := shutil.which(name)))
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,12 @@ def main() -> None:
                 page = browser.new_page(
                     viewport={"width": 1280, "height": 960}, color_scheme="light"
                 )
-                open_app(page, f"http://127.0.0.1:{port}/")
+                url = f"http://127.0.0.1:{port}/"
+                open_app(page, f"{url}playground")
                 take_playground(page)
+                take_constitutions(page, url)
+                take_critiques(page, url)
+                take_overview(page, url)
         finally:
             app.terminate()
             app.wait(10)
@@ -68,12 +72,42 @@ def take_playground(page: Page) -> None:
     field.fill(PROMPT)
     field.press("Tab")
     page.wait_for_timeout(1500)
-    main_part.get_by_role("button", name="Run").click()
+    main_part.get_by_test_id("stButton").get_by_role("button", name="Run").click()
     main_part.get_by_text("Finished").wait_for(timeout=60_000)
     main_part.get_by_text("Show changes").click()
+    take(page, "playground")
+
+
+def take_constitutions(page: Page, url: str) -> None:
+    """A draft with an edited principle, under review."""
+    page.goto(f"{url}constitutions?constitution=harmlessness")
+    page.get_by_test_id("stMain").get_by_role("button", name="Edit").click()
+    page.wait_for_url("**draft=*")
+    take(page, "constitutions")
+
+
+def take_critiques(page: Page, url: str) -> None:
+    """The list, and a chain in the drawer."""
+    page.goto(f"{url}critiques?finding=found")
+    page.get_by_test_id("stMain").get_by_role("button", name="Open").first.wait_for()
+    take(page, "critiques")
+    page.get_by_test_id("stMain").get_by_role("button", name="Open").first.click()
+    page.get_by_role("dialog").get_by_text("What made it").wait_for()
+    take(page, "chain")
+
+
+def take_overview(page: Page, url: str) -> None:
+    """The overview of a workspace with a chain in it."""
+    page.goto(f"{url}overview")
+    page.get_by_text("Audit log").wait_for()
+    take(page, "overview")
+
+
+def take(page: Page, name: str) -> None:
+    """One picture, when everything has come to rest."""
     page.mouse.move(5, 5)
-    page.wait_for_timeout(1000)
-    page.screenshot(path=PICTURES / "playground.png")
+    page.wait_for_timeout(2000)
+    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class FakeModel:
     Attributes:
         words: in each answer.
         prefix: begins each answer.
+        stamped: words are `t<milliseconds since 1970>`, the moment at which each is sent.
         hold_at: the answer (from 1) that waits after its first word until this is set to None.
         closed_early: answers whose reader went away before their end.
     """
@@ -41,6 +42,7 @@ class FakeModel:
         self.delay = 0.0
         self.words = 5
         self.prefix = ""
+        self.stamped = False
         self.hold_at: int | None = None
         self.closed_early = 0
         self.requests: list[dict[str, Any]] = []
@@ -75,7 +77,8 @@ class FakeModel:
         try:
             for number in range(self.words):
                 first = f"{self.prefix}{kind} {own}:" if number == 0 else ""
-                yield _event({"delta": {"content": f"{first} word{number}"}, "finish_reason": None})
+                word = f"t{time.time_ns() // 1_000_000}" if self.stamped else f"word{number}"
+                yield _event({"delta": {"content": f"{first} {word}"}, "finish_reason": None})
                 await asyncio.sleep(self.delay)
                 while self.hold_at == own:
                     await asyncio.sleep(0.02)

@@ -7,16 +7,21 @@ from typing import Any
 
 import streamlit as st
 
-from cai_core.constitution import find_constitution, list_constitutions
 from cai_core.demo_world import world_check
-from cai_core.errors import CaiError
 from cai_core.pipeline.interactive import DEMO_MODEL
 from cai_core.pipeline.live import LiveRequest
 from cai_core.pipeline.prompt_file import build_prompt
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.records import Constitution, Message, Prompt, PromptKind
-from ui.chain_settings import model_fields, principle_fields, sampling_fields, start_with
-from ui.look import build_card, build_error, escape, escape_markdown
+from ui.chain_compare import build_requests, comparison_fields, restored_comparison
+from ui.chain_settings import (
+    constitution_field,
+    model_fields,
+    principle_fields,
+    sampling_fields,
+    start_with,
+)
+from ui.look import build_card, escape, escape_markdown
 from ui.samples import find_sample, load_samples
 
 DEFAULT_REVISIONS, MAX_REVISIONS = 2, 4
@@ -34,8 +39,8 @@ _KINDS = {
 }
 
 
-def restore_form(request: LiveRequest) -> None:
-    """Fill a fresh session's fields from the chain that its URL names."""
+def restore_form(request: LiveRequest, other: LiveRequest | None = None) -> None:
+    """Fill a fresh session's fields from the chain, or the two, that its URL names."""
     recipe, demo = request.recipe, request.model == DEMO_MODEL
     chosen = [] if isinstance(recipe.principles, str) else list(recipe.principles)
     wanted: dict[str, Any] = {
@@ -51,15 +56,16 @@ def restore_form(request: LiveRequest) -> None:
         "chosen": chosen,
         "critique": recipe.critique,
     }
+    wanted |= restored_comparison(request, other)
     for key, value in wanted.items():
         st.session_state.setdefault(key, value)
 
 
-def chain_form() -> LiveRequest | str:
-    """Render the form. What it asks for, or what is missing, as a sentence."""
+def chain_form() -> list[LiveRequest] | str:
+    """Render the form. The one or two chains it asks for, or what is missing, as a sentence."""
     text = _prompt_fields()
     note = st.container(key="world_note", gap="xsmall")
-    constitution = _constitution_field()
+    constitution = constitution_field("Constitution", "constitution")
     revisions, seed = _revisions_and_seed()
     more = st.container(horizontal=True, key="more")
     if constitution is not None:
@@ -69,6 +75,7 @@ def chain_form() -> LiveRequest | str:
         model = model_fields()
         principles, critique = principle_fields(constitution)
         sampling = sampling_fields()
+    compared = comparison_fields()
     if model == DEMO_MODEL:
         with note:
             _world_note(text)
@@ -91,7 +98,8 @@ def chain_form() -> LiveRequest | str:
         critic_sampling=sampling,
     )
     prompt = _as_prompt(text)
-    return LiveRequest(prompt=prompt, constitution=constitution, model=model, recipe=recipe)
+    first = LiveRequest(prompt=prompt, constitution=constitution, model=model, recipe=recipe)
+    return build_requests(first, compared)
 
 
 def _prompt_fields() -> str:
@@ -135,39 +143,12 @@ def _as_prompt(text: str) -> Prompt:
     return find_sample(text) or build_prompt((Message("user", text),), number=0)
 
 
-def _constitution_field() -> Constitution | None:
-    listed = {summary.name: summary for summary in list_constitutions()}
-    if st.session_state.get("constitution") not in listed:
-        st.session_state.pop("constitution", None)
-    name = st.selectbox(
-        "Constitution",
-        list(listed),
-        format_func=lambda n: f"{n} ({_count(listed[n].principles, listed[n].error)})",
-        key="constitution",
-        persist_state="session",
-        placeholder="None found",
-    )
-    if name is None:
-        return None
-    try:
-        return find_constitution(listed[name].path)
-    except CaiError as error:
-        st.html(build_error("This constitution cannot be read", str(error)))
-        return None
-
-
 def _show_principles(constitution: Constitution) -> None:
     cards = (
         build_card("principle", principle.id, escape(principle.text), slim=True)
         for principle in constitution.principles
     )
     st.html(f'<div class="cai-list">{"".join(cards)}</div>')
-
-
-def _count(principles: int, error: str | None) -> str:
-    if error is not None:
-        return "cannot be read"
-    return f"{principles} {'principle' if principles == 1 else 'principles'}"
 
 
 def _revisions_and_seed() -> tuple[int, int]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cai_core.errors import CaiError
 from cai_core.pipeline.interactive import DEMO_MODEL, PAGE_SAMPLING
 from cai_core.pipeline.recipe import PrincipleChoice
 from cai_core.records import Constitution, SamplingParams
+from cai_core.workspace.versions import NameInfo, list_names, resolve_constitution
+from ui import services
+from ui.look import build_error
 
 _ORDERS = {"random": "At random", "in-order": "In order", "chosen": "Chosen"}
 
@@ -20,14 +24,56 @@ def start_with(key: str, value: object) -> str:
     return key
 
 
-def model_fields() -> str:
-    """Which model: `demo`, a folder or a URL; empty where none is named."""
-    demo = st.toggle("Bundled demo model", key=start_with("demo", True), persist_state="session")
-    if demo:
+def constitution_field(label: str, key: str, beside: str | None = None) -> Constitution | None:
+    """Choose a constitution by name: its newest version. None, with the reason shown, if broken.
+
+    Args:
+        beside: the name already chosen elsewhere; the field starts with another one.
+    """
+    listed = {info.name: info for info in list_names(services.workspace())}
+    if st.session_state.get(key) not in listed:
+        st.session_state.pop(key, None)
+        if others := [name for name in listed if beside and name != beside]:
+            st.session_state[key] = others[0]
+    name = st.selectbox(
+        label,
+        list(listed),
+        format_func=lambda n: f"{n} ({_count(listed[n])})",
+        key=key,
+        persist_state="session",
+        placeholder="None found",
+    )
+    if name is None:
+        return None
+    try:
+        return resolve_constitution(services.workspace(), name)
+    except CaiError as error:
+        st.html(build_error("This constitution cannot be read", str(error)))
+        return None
+
+
+def _count(info: NameInfo) -> str:
+    if info.head is None:
+        return "cannot be read"
+    count = info.head.principles
+    return f"{count} {'principle' if count == 1 else 'principles'}"
+
+
+def model_fields(suffix: str = "", *, demo: bool = True) -> str:
+    """Which model: `demo`, a folder or a URL; empty where none is named.
+
+    Args:
+        suffix: tells the second model's fields from the first's.
+        demo: what the switch shows at first.
+    """
+    bundled = st.toggle(
+        "Bundled demo model", key=start_with(f"demo{suffix}", demo), persist_state="session"
+    )
+    if bundled:
         return DEMO_MODEL
     place = st.text_input(
         "Model folder or URL",
-        key="model_place",
+        key=f"model_place{suffix}",
         persist_state="session",
         placeholder="/models/mine or http://host:8000",
         help="A folder with safetensors, or a server that speaks the OpenAI API.",

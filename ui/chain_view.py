@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
+from cai_core.errors import CaiError
+from cai_core.pipeline.interactive import build_chain_row_id, build_run_id
 from cai_core.pipeline.live import ChainState, LiveChain, LiveRequest, LiveStep, Snapshot
 from cai_core.records import Finding, StepKind
+from ui import services
+from ui.chain_compare import build_side_title
+from ui.chain_marks import mark_toggles, note_form, show_mark_failure, show_notes
 from ui.diff import build_diff
+from ui.explorer_links import find_chain_place, show_link
+from ui.harm import (
+    NOTHING,
+    HeldBack,
+    find_held_back,
+    hold_back,
+    hold_removed,
+    show_harmful_toggle,
+)
 from ui.look import Thing, build_badge, build_card, build_error, build_icon, escape
 
 TICK_SECONDS = 0.3
@@ -23,20 +39,80 @@ _THINGS: dict[StepKind, Thing] = {
 }
 
 
-def show_chain(chain: LiveChain) -> None:
-    """Render the chain, and keep rendering it until it has ended."""
-    live = chain.snapshot().state.is_live
+def show_chains(chains: Sequence[LiveChain], live: Sequence[bool]) -> None:
+    """Render one chain, or two side by side, and keep rendering those that are live.
+
+    Args:
+        live: for each chain whether the page is drawn for one that may still grow.
+    """
+    shown = show_harmful_toggle()
+    if len(chains) == 1:
+        show_chain(chains[0], live=live[0], show_harmful=shown)
+        return
+    for number, column in enumerate(st.columns(2, gap="small")):
+        chain, other = chains[number], chains[1 - number]
+        with column:
+            title = build_side_title(chain.request, other.request)
+            st.html(f'<h2 class="cai-side">{escape(title)}</h2>')
+            show_chain(chain, live=live[number], show_harmful=shown, side=("_a", "_b")[number])
+
+
+def show_chain(chain: LiveChain, *, live: bool, show_harmful: bool, side: str = "") -> None:
+    """Render the chain, and keep rendering it until it has ended.
+
+    Args:
+        live: whether the rest of the page is drawn for a chain that may still grow.
+        show_harmful: False blurs what `ui.harm` holds back.
+        side: tells the widgets of two chains on one page apart.
+    """
 
     def cards() -> None:
         snapshot = chain.snapshot()
-        _show_status(chain, snapshot)
-        with_diff = bool(st.session_state.get("diff"))
-        for card in build_cards(chain.request, snapshot, with_diff=with_diff):
+        _show_status(chain, snapshot, side)
+        with_diff = bool(st.session_state.get(f"diff{side}"))
+        held = NOTHING if show_harmful else build_held_back(chain.request, snapshot)
+        for card in build_cards(chain.request, snapshot, with_diff=with_diff, held=held):
             st.html(card)
         if live and not snapshot.state.is_live:
             st.rerun()  # the whole page: this ends the ticking and frees the Run button
 
     st.fragment(cards, run_every=TICK_SECONDS if live else None)()
+    if not live:
+        _show_marks(chain, side)
+
+
+def _show_marks(chain: LiveChain, side: str) -> None:
+    """What people say of an ended chain; nothing for one that wrote nothing."""
+    row_id = build_chain_row_id(chain.id, chain.request.prompt)
+    run = build_run_id(chain.id)
+    try:
+        if services.index().get_chain(row_id) is None:
+            services.index().ingest()  # it has ended this very moment
+        view = services.index().get_chain(row_id)
+    except CaiError as error:
+        st.html(build_error("This chain cannot be marked now", str(error)))
+        return
+    if view is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key=f"marks{side}"):
+        mark_toggles(row_id, run, view.marks, at=f"page{side}")
+        notes = len(view.marks.notes)
+        with st.popover(f"Notes ({notes})" if notes else "Note", icon=":material/sticky_note_2:"):
+            show_notes(view.marks)
+            note_form(row_id, run, at=f"page{side}")
+        show_link(find_chain_place(row_id), "Open in Critiques", icon=":material/rate_review:")
+    show_mark_failure()
+
+
+def build_held_back(request: LiveRequest, snapshot: Snapshot) -> HeldBack:
+    """Which texts of the chain stay blurred, as far as it has been written."""
+    drafts: list[tuple[str, Finding | None]] = []
+    for step in snapshot.steps:
+        if step.kind is not StepKind.CRITIQUE:
+            drafts.append((step.text, None))
+        elif drafts:
+            drafts[-1] = (drafts[-1][0], step.finding)
+    return find_held_back(request.prompt.kind.value, drafts)
 
 
 def show_empty(*, forgotten: bool) -> None:
@@ -64,7 +140,9 @@ def show_empty(*, forgotten: bool) -> None:
     st.html(f'<div class="cai-empty"><b>The chain will appear here.</b><ol>{steps}</ol></div>')
 
 
-def build_cards(request: LiveRequest, snapshot: Snapshot, *, with_diff: bool) -> list[str]:
+def build_cards(
+    request: LiveRequest, snapshot: Snapshot, *, with_diff: bool, held: HeldBack
+) -> list[str]:
     """The transcript, top to bottom, as one piece of HTML a card."""
     cards = [build_card("prompt", "Prompt", escape(request.prompt.text))]
     draft, round_shown = "", 0
@@ -73,7 +151,7 @@ def build_cards(request: LiveRequest, snapshot: Snapshot, *, with_diff: bool) ->
             round_shown = step.round
             cards.append(_principle_card(request, step))
         if step.text or step.done or snapshot.state.is_live:
-            cards.append(_step_card(step, draft, snapshot.state, with_diff=with_diff))
+            cards.append(_step_card(step, draft, snapshot.state, with_diff, held))
         if step.kind is not StepKind.CRITIQUE and step.done:
             draft = step.text
     if snapshot.error is not None:
@@ -111,14 +189,15 @@ def build_clock(snapshot: Snapshot) -> str:
     return f'<span class="cai-quiet cai-clock">{snapshot.seconds:.1f} s</span>'
 
 
-def _show_status(chain: LiveChain, snapshot: Snapshot) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="chain_status"):
+def _show_status(chain: LiveChain, snapshot: Snapshot, side: str) -> None:
+    key = f"chain_status{side}"
+    with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.html(build_status(chain.request, snapshot), width="content")
         st.html(build_clock(snapshot), width="stretch")
         if any(step.kind is StepKind.REVISION for step in snapshot.steps):
-            st.toggle("Show changes", key="diff", persist_state="session")
+            st.toggle("Show changes", key=f"diff{side}", persist_state="session")
         if snapshot.state.is_live:
-            st.button("Stop", key="stop", icon=":material/stop_circle:", on_click=chain.stop)
+            st.button("Stop", key=f"stop{side}", icon=":material/stop_circle:", on_click=chain.stop)
 
 
 def _principle_card(request: LiveRequest, step: LiveStep) -> str:
@@ -129,7 +208,9 @@ def _principle_card(request: LiveRequest, step: LiveStep) -> str:
     return build_card("principle", title, escape(text), badges=badge, slim=True)
 
 
-def _step_card(step: LiveStep, draft: str, state: ChainState, *, with_diff: bool) -> str:
+def _step_card(
+    step: LiveStep, draft: str, state: ChainState, with_diff: bool, held: HeldBack
+) -> str:
     body, badges = escape(step.text), ""
     if step.finding is not None:
         badges += _FINDINGS[step.finding]
@@ -138,6 +219,9 @@ def _step_card(step: LiveStep, draft: str, state: ChainState, *, with_diff: bool
             badges += build_badge("unchanged", quiet=True)
         elif with_diff:
             body = build_diff(draft, step.text)
+            body = hold_removed(body) if held.holds_removed(draft) else body
+    if step.kind is not StepKind.CRITIQUE and held.holds(step.text):
+        body = hold_back(body)
     if step.cut_short:
         badges += build_badge("cut at the token limit", quiet=True, dashed=True)
     if not step.done and not state.is_live:

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import streamlit as st
+
 Thing = Literal["prompt", "response", "principle", "critique", "revision", "error", "note"]
 
 
@@ -44,8 +46,6 @@ _ROLES: dict[Thing, str] = {"error": 'role="alert"', "note": 'role="note" aria-l
 
 _BASE = """
 .st-key-playground { max-width: 80rem; }
-.cai-name { margin: 0; font-size: 0.85rem; font-weight: 600; letter-spacing: 0.01em;
-  color: light-dark(#4f46e5, #a5b4fc); }
 [data-testid="stMain"] h1 { padding: 0.1rem 0 1rem; }
 .cai-lead { margin: 0; color: light-dark(#5b6270, #a3aab8); }
 [data-testid="stMainBlockContainer"] { padding: 3.9rem clamp(1rem, 4vw, 4rem) 4rem; }
@@ -80,9 +80,9 @@ _BASE = """
 .st-key-numbers > *, .st-key-more > * { flex: 1 1 0; min-width: 0; }
 .st-key-more > * { min-width: 8rem; }
 /* Stop and the state stay in reach however long the chain grows, and the row keeps its height. */
-.st-key-chain_status { min-height: 2.5rem; }
-[data-testid="stLayoutWrapper"]:has(> .st-key-chain_status) { position: sticky; top: 3.75rem;
-  z-index: 5; background: light-dark(#ffffff, #12141b); }
+[class*="st-key-chain_status"] { min-height: 2.5rem; }
+[data-testid="stLayoutWrapper"]:has(> [class*="st-key-chain_status"]) { position: sticky;
+  top: 3.75rem; z-index: 5; background: light-dark(#ffffff, #12141b); }
 /* Streamlit's own Stop cuts a page in half; its hint on Ctrl+Enter is not what Run does. */
 [data-testid="stStatusWidget"], .st-key-prompt_text [data-testid="InputInstructions"] {
   display: none; }
@@ -98,11 +98,36 @@ _BASE = """
   background: light-dark(#c9f0e4, #0d4a43); }
 .cai-text del { border-radius: 3px; padding: 0 1px; color: light-dark(#8f1d14, #ffb4ab);
   background: light-dark(#fde3e0, #4b1b18); }
+h2.cai-side { font-size: 1rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: anywhere; }
+.cai-blur { filter: blur(0.4em); user-select: none; overflow: hidden; }
+.cai-text > .cai-blur { padding: 0.2em; }
+.cai-said { border-left: 3px solid light-dark(#3b6fd4, #8ab4f8); padding-left: 0.8rem;
+  margin: 0.6rem 0; }
+.cai-said p { margin: 0.1rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; max-width: 75ch; }
 .cai-empty { border: 1px dashed light-dark(#b9bfcc, #454b5c); border-radius: 0.5rem;
   padding: 1.5rem; line-height: 1.6; }
 .cai-empty ol { margin: 0.75rem 0 0; padding: 0; list-style: none; }
 .cai-empty li { display: flex; gap: 0.6rem; align-items: baseline; margin: 0.35rem 0; }
 .cai-empty .cai-icon { align-self: center; flex: none; }
+.cai-h2 { font-size: 1.2rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: anywhere; }
+.cai-h2 .cai-badge { vertical-align: 0.2em; }
+.cai-quiet code { font-size: 0.95em; }
+/* Ids and tags are a person's own words, and may be one word of any length. */
+.cai-title > span, .cai-head .cai-badge { white-space: normal; overflow-wrap: anywhere; }
+.cai-title > .cai-icon { white-space: nowrap; overflow-wrap: normal; }
+.cai-wrap { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 75ch; margin: 0.2rem 0; }
+.cai-field { display: block; margin-top: 0.5rem; font-size: 0.8rem; font-weight: 600;
+  color: light-dark(#5b6270, #a3aab8); }
+.cai-body { display: block; }
+.cai-more { margin-top: 0.4rem; }
+.cai-more summary { cursor: pointer; font-size: 0.85rem; color: light-dark(#5b6270, #a3aab8); }
+.cai-problem { color: var(--cai); font-size: 0.85rem; overflow-wrap: anywhere; }
+/* A row of the constitutions page: a name to press, and what is known of it below. */
+[class*="st-key-cn_row"] { border-left: 3px solid transparent; padding: 0.15rem 0 0.15rem 0.7rem; }
+[class*="st-key-cn_row_on"] { border-left-color: light-dark(#4f46e5, #a5b4fc); }
+[class*="st-key-cn_row"] button { min-height: 1.75rem; padding: 0; }
+[class*="st-key-cn_row"] button, [class*="st-key-cn_row"] button * { justify-content: flex-start;
+  text-align: left; overflow-wrap: anywhere; }
 """
 
 
@@ -118,6 +143,13 @@ def build_style(*, theme: str | None = None) -> str:
         f".cai-{thing} {{ --cai: {look.colour}; }}" for thing, look in LOOKS.items()
     )
     return f"<style>{_BASE}{colours}{scheme}</style>"
+
+
+def show_title(title: str, lead: str) -> None:
+    """The head of a page: its name, and what it is for in one sentence."""
+    with st.container(gap=None):
+        st.title(title, anchor=False)
+        st.html(f'<p class="cai-lead">{escape(lead)}</p>')
 
 
 def build_icon(thing: Thing) -> str:
@@ -161,10 +193,16 @@ def build_badge(text: str, *, quiet: bool = False, dashed: bool = False) -> str:
 
 def escape(text: str) -> str:
     """Text made inert for `st.html`."""
-    return html.escape(text, quote=True)
+    return html.escape(make_showable(text), quote=True)
 
 
 def escape_markdown(text: str) -> str:
     """Text made inert where Streamlit insists on Markdown, as in a button's label."""
     special = set("\\`*_{}[]()<>#+-.!|~:$&@/\"'=^")
-    return "".join(f"\\{c}" if c in special else " " if c.isspace() else c for c in text)
+    shown = make_showable(text)
+    return "".join(f"\\{c}" if c in special else " " if c.isspace() else c for c in shown)
+
+
+def make_showable(text: str) -> str:
+    """The text without halves of characters, which no browser can be sent."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

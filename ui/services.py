@@ -1,19 +1,33 @@
-"""What this process has once, whatever the number of tabs: the hub of live chains.
+"""What this process has once, whatever the number of tabs: the chains that run, and the indexes.
 
 Modules are imported once a process and the file watcher is off, so a guarded module variable is
-the one hub (`st.cache_resource` would leave old ones behind).
+the one of its kind (`st.cache_resource` would leave old ones behind).
 """
 
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from cai_core.pipeline.interactive import load_live, run_live, warm_up_demo
 from cai_core.pipeline.live import LiveHub
+from cai_core.records import LOCAL_ACTOR, Actor
 from cai_core.workspace.files import get_workspace
+from cai_core.workspace.index.owner import RECORDINGS, WorkspaceIndex
 
 _lock = threading.Lock()
 _hub: LiveHub | None = None
+_index: WorkspaceIndex | None = None
+
+
+def workspace() -> Path:
+    """The workspace that this process works on."""
+    return get_workspace()
+
+
+def actor() -> Actor:
+    """Who sits before the page."""
+    return LOCAL_ACTOR
 
 
 def hub() -> LiveHub:
@@ -25,6 +39,20 @@ def hub() -> LiveHub:
         return _hub
 
 
+def index() -> WorkspaceIndex:
+    """The workspace's indexes, which this process owns from the first call on.
+
+    Raises:
+        WorkspaceOwnedError: another process owns them.
+    """
+    global _index
+    with _lock:
+        if _index is None:
+            _index = WorkspaceIndex.open(get_workspace(), recordings=RECORDINGS)
+            _index.start()
+        return _index
+
+
 def warm_up() -> None:
     """Start the demo model's server in the background, so that the first chain finds it up."""
     threading.Thread(
@@ -33,9 +61,12 @@ def warm_up() -> None:
 
 
 def close() -> None:
-    """Stop what runs; the next call of `hub` makes a new one."""
-    global _hub
+    """Stop what runs and let go of the indexes; the next call makes new ones."""
+    global _hub, _index
     with _lock:
-        closing, _hub = _hub, None
-    if closing is not None:
-        closing.close()
+        closing_hub, _hub = _hub, None
+        closing_index, _index = _index, None
+    if closing_hub is not None:
+        closing_hub.close()
+    if closing_index is not None:
+        closing_index.close()

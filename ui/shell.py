@@ -18,19 +18,47 @@ st.set_page_config(
 )
 st.html(build_style(theme=st.context.theme.type))
 
+overview = st.Page(
+    PAGES / "overview.py",
+    title="Overview",
+    icon=":material/space_dashboard:",
+    url_path="overview",
+)
+constitutions = st.Page(
+    PAGES / "constitutions.py",
+    title="Constitutions",
+    icon=":material/gavel:",
+    url_path="constitutions",
+)
 playground = st.Page(
     PAGES / "playground.py",
     title="Playground",
     icon=":material/play_circle:",
     url_path="playground",
 )
+critiques = st.Page(
+    PAGES / "critiques.py",
+    title="Critiques",
+    icon=":material/rate_review:",
+    url_path="critiques",
+)
 
 
 def home() -> None:
-    """The bare address leads to the playground, and takes what follows the `?` along."""
-    st.switch_page(playground, query_params=st.query_params.to_dict())
+    """The bare address leads to the overview; with a chain in it, to the playground."""
+    page = playground if "run" in st.query_params else overview
+    st.switch_page(page, query_params=st.query_params.to_dict())
 
 
 # Streamlit's default page answers only at the bare address: under its own name the page stays
 # inert. So no real page is the default one.
-st.navigation([st.Page(home, default=True, visibility="hidden"), playground]).run()
+st.navigation(
+    [
+        st.Page(home, default=True, visibility="hidden"),
+        overview,
+        constitutions,
+        playground,
+        critiques,
+    ],
+    position="top",
+).run()

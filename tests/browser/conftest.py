@@ -92,17 +92,22 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield app
 
 
+def find_chromium() -> str:
+    """The path of the system's Chromium, or of the one that CAI_BROWSER names."""
+    names = [os.environ["CAI_BROWSER"]] if os.environ.get("CAI_BROWSER") else BROWSERS
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.fail("No Chromium here. `make test` says how to get one.")
+    return found
+
+
 # A module's, not the session's: while Playwright runs, the main thread has a running event loop,
 # and `asyncio.run` of any test that came after would be refused.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, or the one that CAI_BROWSER names."""
-    names = [os.environ["CAI_BROWSER"]] if os.environ.get("CAI_BROWSER") else BROWSERS
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.fail("No Chromium here. `make test` says how to get one.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
         yield browser
         browser.close()
 

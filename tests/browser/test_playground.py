@@ -88,7 +88,7 @@ def test_a_deep_link_is_the_first_request_of_a_fresh_server(
 
 def test_a_chain_streams_to_its_end(app: App, open_page: OpenPage, fake: FakeModel) -> None:
     fake.hold_at = 2
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     start(page, fake)
     expect(status(page)).to_contain_text("Writing critique 1")
     expect(cards(page).last).to_contain_text("Critique 2: word0")
@@ -115,7 +115,7 @@ def test_stop_ends_the_text_at_once_and_says_what_is_kept(
     app: App, open_page: OpenPage, fake: FakeModel
 ) -> None:
     fake.hold_at = 3
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     start(page, fake)
     expect(cards(page).last).to_contain_text("Revision 3: word0")
     main(page).get_by_role("button", name="Stop").click()
@@ -131,7 +131,7 @@ def test_a_reload_and_a_second_tab_miss_nothing(
     app: App, open_page: OpenPage, fake: FakeModel
 ) -> None:
     fake.hold_at = 2
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     start(page, fake)
     expect(cards(page).last).to_contain_text("Critique 2: word0")
     page.reload()
@@ -147,7 +147,7 @@ def test_a_reload_and_a_second_tab_miss_nothing(
 
 def test_a_chain_outlives_the_app(tmp_path: Path, open_page: OpenPage, fake: FakeModel) -> None:
     with serve_app(tmp_path) as first:
-        page = open_page(first.url)
+        page = open_page(f"{first.url}playground")
         start(page, fake)
         expect(status(page)).to_contain_text("Finished")
         query = page.url.partition("?")[2]
@@ -160,7 +160,7 @@ def test_a_chain_outlives_the_app(tmp_path: Path, open_page: OpenPage, fake: Fak
 
 def test_hostile_text_stays_text(app: App, open_page: OpenPage, fake: FakeModel) -> None:
     fake.prefix = HOSTILE
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     start(page, fake, prompt=HOSTILE)
     expect(status(page)).to_contain_text("Finished")
     main(page).get_by_text("Show changes").click()
@@ -172,7 +172,7 @@ def test_hostile_text_stays_text(app: App, open_page: OpenPage, fake: FakeModel)
 
 
 def test_a_gone_server_is_told_and_the_prompt_stays(app: App, open_page: OpenPage) -> None:
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     use_model(page, f"http://127.0.0.1:9#{HOSTILE.replace(' ', '')}")
     prompt_field(page).fill("Who is there?")
     run_button(page).click()
@@ -184,7 +184,7 @@ def test_a_gone_server_is_told_and_the_prompt_stays(app: App, open_page: OpenPag
 def test_a_long_prompt_hides_neither_error_nor_stop(
     app: App, open_page: OpenPage, fake: FakeModel
 ) -> None:
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     start(page, fake, prompt=f"{TOO_LONG} " + "word " * 900)
     expect(status(page)).to_contain_text("Failed 0 of 5 steps kept")
     expect(cards(page).last).to_contain_text("maximum context length")
@@ -200,7 +200,7 @@ def test_a_long_prompt_hides_neither_error_nor_stop(
 
 
 def test_the_page_works_from_the_keyboard(app: App, open_page: OpenPage, fake: FakeModel) -> None:
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     use_model(page, fake.url)
     prompt_field(page).fill("How do I sharpen a knife?")
     page.keyboard.press("Control+Enter")
@@ -218,7 +218,7 @@ def test_the_page_works_from_the_keyboard(app: App, open_page: OpenPage, fake: F
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_popover_has_the_colours_of_its_theme(app: App, open_page: OpenPage, scheme: str) -> None:
-    page = open_page(app.url, scheme=scheme)
+    page = open_page(f"{app.url}playground", scheme=scheme)
     main(page).get_by_role("button", name="Principles").click()
     title = page.get_by_test_id("stPopoverBody").locator(".cai-head").first
     expect(title).to_be_visible()
@@ -231,7 +231,7 @@ def test_a_popover_has_the_colours_of_its_theme(app: App, open_page: OpenPage, s
 def test_a_prompt_outside_the_demo_world_is_said_before_anything_runs(
     app: App, open_page: OpenPage
 ) -> None:
-    page = open_page(app.url)
+    page = open_page(f"{app.url}playground")
     expect(run_button(page)).to_be_enabled()
     prompt_field(page).fill(f"What is the capital of France? {HOSTILE}")
     run_button(page).click()
@@ -251,7 +251,7 @@ def test_nothing_runs_over_the_edge(
     app: App, open_page: OpenPage, fake: FakeModel, scheme: str, width: int
 ) -> None:
     fake.prefix = "x" * 300 + " "
-    page = open_page(app.url, width=width, scheme=scheme)
+    page = open_page(f"{app.url}playground", width=width, scheme=scheme)
     expect(run_button(page)).to_be_visible()
     assert overflow(page) <= 0
     start(page, fake, prompt="y" * 400)
@@ -268,7 +268,7 @@ def test_nothing_runs_over_the_edge(
 @needs_demo
 def test_the_demo_model_answers_in_time(tmp_path: Path, open_page: OpenPage) -> None:
     with serve_app(tmp_path) as fresh:
-        page = open_page(fresh.url)
+        page = open_page(f"{fresh.url}playground")
         expect(run_button(page)).to_be_enabled()
         shown = time.monotonic() - fresh.started
         run_button(page).click()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from cai_core.constitution import store
+from cai_core.actions.constitutions import save_constitution
 from cai_core.errors import CaiError
 from cai_core.pipeline.live import ChainBuffer, ChainState, LiveChain, LiveHub, LiveRequest
+from cai_core.records import LOCAL_ACTOR
+from cai_core.workspace import versions
+from cai_core.workspace.drafts import build_draft
+from cai_core.workspace.events import Topic, read_events
 from ui import services
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,8 +222,9 @@ def test_a_broken_constitution_is_said_with_its_line(
 ) -> None:
     shutil.copy(ROOT / "constitutions" / "healthcare.yaml", tmp_path)
     (tmp_path / "broken.yaml").write_text("format: 1\nname: [<img\n")
-    listed = store.list_constitutions
-    monkeypatch.setattr("ui.chain_form.list_constitutions", lambda: listed(tmp_path))
+    for name in ("list_names", "resolve_constitution"):
+        there = partial(getattr(versions, name), shipped=tmp_path)
+        monkeypatch.setattr(f"ui.chain_settings.{name}", there)
     app = AppTest.from_file(str(ROOT / "pages" / "playground.py"), default_timeout=20).run()
     app.text_area(key="prompt_text").set_value(INSIDE).run()
     app.selectbox(key="constitution").set_value("broken").run()
@@ -260,3 +267,75 @@ def test_an_address_brings_chain_and_fields_back(
     assert other.number_input(key="seed").value == 11
     assert other.toggle(key="critique").value is False
     assert "Session State" not in caplog.text  # a default and a restored value do not clash
+
+
+def test_a_launch_is_journalled(page: AppTest, hub: RecordingHub, workspace: Path) -> None:
+    press_run(page)
+    (event,) = read_events(workspace, Topic.LAUNCHES)
+    assert (event["actor"], event["action"]) == ("local", "start chain")
+    assert event["run"] == f"interactive-{hub.ids[0]}"
+    assert event["constitution_hash"] == hub.requests[0].constitution.hash
+
+
+def test_a_second_constitution_runs_beside_the_first(page: AppTest, hub: RecordingHub) -> None:
+    page.number_input(key="seed").set_value(5).run()
+    page.button_group(key="compare").set_value("constitution").run()
+    page.selectbox(key="constitution_b").set_value("healthcare").run()
+    press_run(page)
+    first, second = hub.requests
+    assert (first.constitution.name, second.constitution.name) == ("harmlessness", "healthcare")
+    assert (first.prompt, first.model, first.recipe) == (second.prompt, second.model, second.recipe)
+    assert [page.query_params[side] for side in ("run", "with")] == hub.ids
+
+
+def test_a_second_model_runs_beside_the_first(page: AppTest, hub: RecordingHub) -> None:
+    page.button_group(key="compare").set_value("model").run()
+    press_run(page)
+    assert "Choose the second model" in shown(page)
+    assert hub.requests == []
+    page.text_input(key="model_place_b").set_value("http://127.0.0.1:9#m").run()
+    press_run(page)
+    first, second = hub.requests
+    assert (first.model, second.model) == ("demo", "http://127.0.0.1:9#m")
+    assert first.constitution == second.constitution
+
+
+def test_chosen_principles_mean_nothing_under_another_constitution(
+    page: AppTest, hub: RecordingHub
+) -> None:
+    page.button_group(key="order").set_value("chosen").run()
+    page.multiselect(key="chosen").set_value(page.multiselect(key="chosen").options[:1]).run()
+    page.button_group(key="compare").set_value("constitution").run()
+    page.selectbox(key="constitution_b").set_value("healthcare").run()
+    press_run(page)
+    first, second = hub.requests
+    assert len(first.recipe.principles) == 1
+    assert second.recipe.principles == "random"
+
+
+def test_an_address_brings_both_sides_back(page: AppTest, hub: RecordingHub) -> None:
+    page.button_group(key="compare").set_value("constitution").run()
+    page.selectbox(key="constitution_b").set_value("healthcare").run()
+    press_run(page)
+    for chain_id in hub.ids:
+        chain = hub.get(chain_id)
+        assert chain is not None
+        chain.join(5)
+    other = AppTest.from_file(str(ROOT / "pages" / "playground.py"), default_timeout=20)
+    other.query_params["run"], other.query_params["with"] = hub.ids
+    other.run()
+    assert not other.exception
+    assert other.button_group(key="compare").value == "constitution"
+    assert other.selectbox(key="constitution_b").value == "healthcare"
+    assert '<h2 class="cai-side">healthcare</h2>' in shown(other)
+
+
+def test_a_saved_version_is_what_runs(page: AppTest, hub: RecordingHub, workspace: Path) -> None:
+    press_run(page)
+    shipped = hub.requests[0].constitution
+    draft = build_draft(shipped, base_hash=shipped.hash)
+    draft = replace(draft, description="Another description.")
+    saved = save_constitution(LOCAL_ACTOR, workspace, draft, note="why", onto=shipped.hash)
+    other = AppTest.from_file(str(ROOT / "pages" / "playground.py"), default_timeout=20).run()
+    press_run(other)
+    assert hub.requests[-1].constitution.hash == saved.hash != shipped.hash

@@ -1,0 +1,118 @@
+"""The drawer that shows one chain whole, and takes what people say of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import streamlit as st
+
+from cai_core.workspace.index.views import ChainView, StepView
+from ui import services
+from ui.chain_marks import mark_toggles, note_form, show_mark_failure, show_notes
+from ui.explorer_held import find_held
+from ui.explorer_links import CHAIN, find_live_id, find_run_place, show_link
+from ui.explorer_transcript import (
+    STYLE,
+    build_chain_facts,
+    build_chain_head,
+    build_step_facts,
+    build_transcript,
+    title_of,
+)
+from ui.harm import hold_back, show_harmful_toggle
+from ui.look import build_card, build_error, escape, escape_markdown, make_showable
+
+_ROW_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def close_drawer() -> None:
+    """Take the chain out of the address."""
+    st.query_params.pop(CHAIN, None)
+
+
+# A card's text is 75 characters wide; more would be empty.
+@st.dialog("Chain", width=820, position="right", on_dismiss=close_drawer)
+def show_drawer(chain_id: str) -> None:
+    """Render the chain of that id in a drawer; the id comes from an address and may be anything."""
+    st.html(STYLE)
+    chain = _find(chain_id)
+    if chain is None:
+        st.html(
+            build_card(
+                "note",
+                "No such chain here",
+                "The address names a chain that this workspace does not hold. Check that the "
+                "address is whole, or close this and look for the chain in the list.",
+            )
+        )
+        return
+    st.html(build_chain_head(chain))
+    show_harmful = _controls(chain)
+    with_diff = bool(st.session_state.get("diff"))
+    st.html(build_transcript(chain, with_diff=with_diff, show_harmful=show_harmful))
+    _notes(chain)
+    _made_by(chain, show_harmful=show_harmful)
+
+
+def _find(chain_id: str) -> ChainView | None:
+    if not _ROW_ID.fullmatch(chain_id):
+        return None
+    index = services.index()
+    if (chain := index.get_chain(chain_id)) is not None:
+        return chain
+    # It may have been written since the index last looked.
+    index.ingest()
+    return index.get_chain(chain_id)
+
+
+def _controls(chain: ChainView) -> bool:
+    with st.container(horizontal=True, key="drawer_controls"):
+        mark_toggles(chain.chain, chain.run, chain.marks, at="drawer")
+        st.toggle("Show changes", key="diff", persist_state="session")
+        show_harmful = show_harmful_toggle("drawer_show_harmful")
+    show_mark_failure()
+    return show_harmful
+
+
+def _notes(chain: ChainView) -> None:
+    notes = chain.marks.notes
+    st.subheader(f"Notes ({len(notes)})" if notes else "Notes", anchor=False)
+    show_notes(chain.marks)
+    note_form(chain.chain, chain.run, at="drawer")
+
+
+def _made_by(chain: ChainView, *, show_harmful: bool) -> None:
+    st.html('<h3 class="cai-part">What made it</h3>')
+    st.html(build_chain_facts(chain))
+    for step in chain.steps:
+        with st.expander(escape_markdown(title_of(step))):
+            _show_step(step, blurred=not show_harmful and _is_held(chain, step))
+    with st.expander("Recipe of the run"):
+        st.code(_as_json(chain.recipe), language="json", wrap_lines=True)
+    st.caption("Open this chain elsewhere: add this to the workbench's address.")
+    st.code(f"critiques?{CHAIN}={chain.chain}", language=None, wrap_lines=True)
+    if find_live_id(chain.run):
+        show_link(
+            find_run_place(chain.run), "Open in the playground", icon=":material/play_circle:"
+        )
+
+
+def _is_held(chain: ChainView, step: StepView) -> bool:
+    return step.kind.value != "critique" and find_held(chain).holds(step.text)
+
+
+def _show_step(step: StepView, *, blurred: bool) -> None:
+    if step.error is not None:
+        st.html(build_error("No text", step.error))
+    st.html(build_step_facts(step))
+    if blurred:
+        st.html(build_card("response", "Raw text", hold_back(escape(step.raw))))
+    elif step.raw:
+        st.caption("Raw text")
+        st.code(make_showable(step.raw), language=None, wrap_lines=True)
+
+
+def _as_json(recipe: dict[str, Any]) -> str:
+    return make_showable(json.dumps(recipe, indent=2, ensure_ascii=False, default=str))

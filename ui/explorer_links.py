@@ -1,0 +1,50 @@
+"""Where the pages' links lead: files by their full path, for the app's script lies elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+from cai_core.pipeline.interactive import KIND
+from ui.look import escape_markdown
+
+_PAGES = Path(__file__).resolve().parents[1] / "pages"
+CONSTITUTIONS = _PAGES / "constitutions.py"
+CRITIQUES = _PAGES / "critiques.py"
+PLAYGROUND = _PAGES / "playground.py"
+CHAIN = "chain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a link leads: a page, and what its address says."""
+
+    page: Path
+    params: dict[str, str] = field(default_factory=dict)
+
+
+def find_chain_place(chain: str) -> Place:
+    """The drawer of that chain."""
+    return Place(page=CRITIQUES, params={CHAIN: chain})
+
+
+def find_run_place(run: str) -> Place:
+    """The playground for a chain that was run there, else what the run wrote."""
+    if live := find_live_id(run):
+        return Place(page=PLAYGROUND, params={"run": live})
+    return Place(page=CRITIQUES, params={"run": run})
+
+
+def find_live_id(run: str) -> str:
+    """The playground's own id of a run that it started; empty for other runs."""
+    prefix = f"{KIND}-"
+    return run.removeprefix(prefix) if run.startswith(prefix) else ""
+
+
+def show_link(place: Place, label: str, *, icon: str = "") -> None:
+    """A link that keeps the session; the label is plain text."""
+    st.page_link(
+        place.page, label=escape_markdown(label), icon=icon, query_params=place.params or None
+    )
