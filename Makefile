@@ -1,6 +1,6 @@
 # Everything a person does here. Each target makes .venv and installs what is missing by itself.
 .DEFAULT_GOAL := help
-.PHONY: help install app test lint bench demo-model screenshots
+.PHONY: help install app test lint bench demo-model recordings screenshots
 
 PY := .venv/bin/python
 # The demo model and the tests run beside other work: more threads lose more than they gain.
@@ -32,6 +32,9 @@ bench: install  ## Run every benchmark; each prints one JSON line
 
 demo-model: install  ## Train the demo model again, from scratch (under an hour on two cores)
 	@$(PY) -m cai_core demo train --out $(or $(OUT),data/models/demo-new) $(ARGS)
+
+recordings: install  ## Record the chains that a first visit shows, with the demo model
+	@$(PY) scripts/recordings.py
 
 screenshots:  ## Take docs/pictures from the running app
 	@scripts/setup.sh dev
