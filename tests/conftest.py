@@ -14,10 +14,11 @@ settings.load_profile("workbench")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_workspace(tmp_path_factory):
-    """The workspace of every test that names none: never the person's own."""
+    """The workspace of every test that names none: never the person's own; no recorded chains."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("session-workspace")
         patch.setenv("CAI_WORKSPACE", str(folder))
+        patch.setenv("CAI_RECORDINGS", str(folder / "no recordings"))
         yield folder
 
 

@@ -199,12 +199,8 @@ def test_verify_tells_bad_usage(
 
 
 def test_rebuild_makes_the_indexes_and_tells_what_is_in_them(
-    workspace: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cai_core.workspace.index.owner.RECORDINGS", tmp_path / "no recordings")
     for _ in range(2):
         assert main(["index", "rebuild"]) == 0
         out = capsys.readouterr().out

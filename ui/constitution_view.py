@@ -131,15 +131,15 @@ def _show_buttons(head: VersionInfo, text: Constitution, drafts: list[Draft]) ->
                 on_click=go,
                 kwargs={"draft": mine.draft_id},
             )
-        else:
-            st.button(
-                "Edit",
-                key="edit",
-                type="primary",
-                icon=":material/edit:",
-                on_click=_edit,
-                args=(text,),
-            )
+        # Beside an open draft too: without a login, two people are one actor.
+        st.button(
+            "Edit" if mine is None else "Begin another draft",
+            key="edit",
+            type="primary" if mine is None else "secondary",
+            icon=":material/edit:",
+            on_click=_edit,
+            args=(text,),
+        )
         _duplicate_button(text)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from cai_core.pipeline.interactive import load_live, run_live, warm_up_demo
 from cai_core.pipeline.live import LiveHub
 from cai_core.records import LOCAL_ACTOR, Actor
-from cai_core.workspace.files import get_workspace
-from cai_core.workspace.index.owner import RECORDINGS, WorkspaceIndex
+from cai_core.workspace.files import get_recordings, get_workspace
+from cai_core.workspace.index.owner import WorkspaceIndex
 
 _lock = threading.Lock()
 _hub: LiveHub | None = None
@@ -48,7 +48,7 @@ def index() -> WorkspaceIndex:
     global _index
     with _lock:
         if _index is None:
-            _index = WorkspaceIndex.open(get_workspace(), recordings=RECORDINGS)
+            _index = WorkspaceIndex.open(get_workspace(), recordings=get_recordings())
             _index.start()
         return _index
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from cai_core.workspace.files import get_workspace
+from cai_core.workspace.files import get_recordings, get_workspace
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,11 +24,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_rebuild(_: argparse.Namespace) -> int:
     """Rebuild and tell what is in them; the exit status."""
     # DuckDB and Arrow take a moment to load, which the other commands need not wait for.
-    from cai_core.workspace.index.owner import RECORDINGS, WorkspaceIndex
+    from cai_core.workspace.index.owner import WorkspaceIndex
 
     workspace = get_workspace()
     begun = time.monotonic()
-    index = WorkspaceIndex.open(workspace, recordings=RECORDINGS, fresh=True)
+    index = WorkspaceIndex.open(workspace, recordings=get_recordings(), fresh=True)
     try:
         index.ingest()
         report = index.report()

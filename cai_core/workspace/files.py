@@ -16,12 +16,21 @@ _fsync = os.fsync
 _rename = os.replace
 
 
-_DEFAULT_WORKSPACE = Path(__file__).resolve().parents[2] / "data" / "workspace"
+_DATA = Path(__file__).resolve().parents[2] / "data"
+_DEFAULT_WORKSPACE, _SHIPPED_RECORDINGS = _DATA / "workspace", _DATA / "recordings"
 
 
 def get_workspace() -> Path:
     """The workspace folder: CAI_WORKSPACE, or data/workspace beside the code."""
     return Path(os.environ.get("CAI_WORKSPACE") or _DEFAULT_WORKSPACE)
+
+
+def get_recordings() -> Path:
+    """The run folders that ship with the workbench: CAI_RECORDINGS, or data/recordings.
+
+    Name a folder that is not there to do without them.
+    """
+    return Path(os.environ.get("CAI_RECORDINGS") or _SHIPPED_RECORDINGS)
 
 
 def write_all(descriptor: int, payload: bytes) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from urllib.parse import urljoin
 
+import pytest
 from playwright.sync_api import expect
 
 from cai_core.workspace.events import Topic, read_events
@@ -39,12 +40,12 @@ def test_a_prompt_becomes_a_saved_chain_that_a_link_shows_elsewhere(
     main(page).get_by_role("button", name="Open chain").first.click()
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_text("Ask the laundry.")).to_be_visible()
-    expect(drawer.get_by_text("Revision 5: word0 word1 word2 word3 word4")).to_be_visible()
+    expect(drawer.get_by_text("Revision 5: word0 word1 word2 word3 word4").first).to_be_visible()
     path = drawer.get_by_text(re.compile(r"^critiques\?chain=[0-9a-f]{32}$")).inner_text()
     elsewhere = open_page(urljoin(app.url, path))
     there = elsewhere.get_by_role("dialog")
     expect(there.get_by_text("Ask the laundry.")).to_be_visible()
-    expect(there.get_by_text("Revision 5: word0 word1 word2 word3 word4")).to_be_visible()
+    expect(there.get_by_text("Revision 5: word0 word1 word2 word3 word4").first).to_be_visible()
     expect(there.get_by_role("switch", name="Saved")).to_be_checked()
     actions = [event["action"] for event in read_events(app.workspace, Topic.REVIEWS)]
     assert actions[-2:] == ["mark chain", "mark chain"]
@@ -111,3 +112,15 @@ def test_a_damaged_index_is_made_anew_and_said_aloud(
         page.goto(f"{second.url}critiques?recorded=no")
         expect(main(page).get_by_text("Where do lost socks go?").first).to_be_visible()
     assert list(tmp_path.glob("index.duckdb.broken-*"))
+
+
+def test_a_first_visit_has_recorded_chains_to_look_at(
+    tmp_path: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAI_RECORDINGS")
+    with serve_app(tmp_path) as fresh:
+        page = open_page(f"{fresh.url}critiques")
+        expect(main(page).get_by_text("recorded", exact=True).first).to_be_visible()
+        expect(main(page).get_by_text("80 rounds")).to_be_visible()
+        main(page).get_by_role("button", name="Open chain").first.click()
+        expect(page.get_by_role("dialog").get_by_text("What made it")).to_be_visible()

@@ -42,7 +42,7 @@ def script() -> None:
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CAI_WORKSPACE", str(tmp_path / "w"))
-    monkeypatch.setattr(services, "RECORDINGS", tmp_path / "recordings")
+    monkeypatch.setenv("CAI_RECORDINGS", str(tmp_path / "recordings"))
     (tmp_path / "w").mkdir()
     yield tmp_path / "w"
     services.close()

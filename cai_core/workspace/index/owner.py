@@ -30,8 +30,6 @@ from cai_core.workspace.locks import lock_pid, take_lock
 log = logging.getLogger(__name__)
 
 LOCK = "index.lock"
-# Run folders that ship with the workbench.
-RECORDINGS = Path(__file__).resolve().parents[3] / "data" / "recordings"
 # A page that asks while the indexes close or are opened again waits that long at most.
 _WAIT_SECONDS = 10.0
 # After a pass that failed: long enough not to fill the log, short enough to be soon well.
