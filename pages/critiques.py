@@ -7,7 +7,6 @@ from cai_core.workspace.index.views import RoundFilter
 from ui import services
 from ui.chain_drawer import show_drawer
 from ui.explorer_filter import filter_fields, parse_filter
-from ui.explorer_held import find_held_in
 from ui.explorer_links import CHAIN
 from ui.explorer_list import (
     PAGE_SIZE,
@@ -42,7 +41,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="list_head")
     show_total(chosen, page)
     show_harmful = show_harmful_toggle()
 if page.rounds:
-    show_rounds(page, {} if show_harmful else find_held_in(page))
+    show_rounds(page, show_harmful=show_harmful)
     show_paging(page, after)
 else:
     show_no_rounds(filtered=chosen != RoundFilter())

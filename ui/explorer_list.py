@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from cai_core.records import Finding
@@ -11,7 +9,7 @@ from cai_core.workspace.index.views import RoundFilter, RoundPage, RoundView
 from ui import services
 from ui.explorer_filter import WORDS, clear_filter
 from ui.explorer_links import CHAIN, PLAYGROUND
-from ui.harm import NOTHING, HeldBack, hold_back
+from ui.harm import hold_back
 from ui.look import Thing, build_badge, build_icon, escape
 
 PAGE_SIZE = 25
@@ -59,24 +57,25 @@ def build_total(page: RoundPage) -> str:
     return "1 round" if page.total == 1 else f"{page.total:,} rounds"
 
 
-def build_round(round_: RoundView, held: HeldBack) -> str:
+def build_round(round_: RoundView, *, show_harmful: bool) -> str:
     """One round as HTML: what was asked, what the critique found, what became of the text."""
+    blurred = round_.objected and not show_harmful
     prompt = escape(_shorten(round_.prompt, 300))
     return (
         f'<div role="article" aria-label="Round {round_.round}: {prompt}">'
         f'<div class="cai-round-head cai-prompt">{build_icon("prompt")}'
         f'<span class="cai-line">{prompt}</span></div>'
         f'<div class="cai-round-meta">{_facts(round_)}</div>'
-        f'<div class="cai-round-texts">{_critique(round_)}{_revision(round_, held)}</div></div>'
+        f'<div class="cai-round-texts">{_critique(round_)}{_revision(round_, blurred)}</div></div>'
     )
 
 
-def show_rounds(page: RoundPage, held: Mapping[str, HeldBack]) -> None:
+def show_rounds(page: RoundPage, *, show_harmful: bool) -> None:
     """The cards of one page, each with its button."""
     for round_ in page.rounds:
         place = f"{round_.chain}_{round_.round}"
         with st.container(horizontal=True, wrap=False, key=f"round_{place}"):
-            st.html(build_round(round_, held.get(round_.chain, NOTHING)))
+            st.html(build_round(round_, show_harmful=show_harmful))
             st.button(
                 "Open chain",
                 key=f"open_{place}",
@@ -174,11 +173,11 @@ def _critique(round_: RoundView) -> str:
     return _excerpt("critique", "Critique", round_.critique)
 
 
-def _revision(round_: RoundView, held: HeldBack) -> str:
+def _revision(round_: RoundView, blurred: bool) -> str:
     if round_.revision is None:
         return _excerpt("revision", "No revision", "The chain ended before it.")
     title = "Revision" if round_.changed else "Revision: unchanged"
-    return _excerpt("revision", title, round_.revision, blurred=held.holds(round_.revision))
+    return _excerpt("revision", title, round_.revision, blurred=blurred)
 
 
 def _excerpt(thing: Thing, title: str, text: str, *, blurred: bool = False) -> str:

@@ -39,6 +39,13 @@ with here as materialized (
     where run_number in (select run_number from touched) and chain in (select chain from touched)
     qualify row_number() over (
         partition by run_number, chain, kind, round order by epoch, position) = 1
+), objected as (
+    select run_number, chain, text from here where kind = 'response' and prompt_kind = 'red-team'
+    union
+    select b.run_number, b.chain, b.text from here c join here b
+        on b.run_number = c.run_number and b.chain = c.chain and b.round = c.round - 1
+        and b.kind = case when c.round = 1 then 'response' else 'revision' end
+    where c.kind = 'critique' and c.finding = 'found'
 )
 insert into rounds by name
 select d.run_number, d.chain, d.round, d.epoch, d.position, d.principle, d.model,
@@ -46,7 +53,9 @@ select d.run_number, d.chain, d.round, d.epoch, d.position, d.principle, d.model
     coalesce(p.prompt_kind, 'unknown') as kind,
     d.constitution_hash, p.prompt_text, p.conversation_text, p.text as response_text,
     case when d.kind = 'critique' then d.text end as critique_text,
-    r.text as revision_text, r.text <> b.text as changed
+    r.text as revision_text, r.text <> b.text as changed,
+    exists (select 1 from objected o where o.run_number = d.run_number and o.chain = d.chain
+        and o.text = r.text) as objected
 from here d
 join runs n on n.number = d.run_number
 left join here p on p.run_number = d.run_number and p.chain = d.chain and p.kind = 'response'

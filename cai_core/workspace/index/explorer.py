@@ -47,7 +47,7 @@ _TEXT_COLUMNS = (
 )
 _PAGE_COLUMNS = """r.chain, n.run, r.round, r.prompt_text, r.kind, n.constitution, r.principle,
     r.model, r.finding, r.critique_text, r.revision_text, r.changed, n.recorded, n.started_at,
-    r.epoch, r.position"""
+    r.epoch, r.position, r.objected"""
 
 _Condition = tuple[str, list[Any]]
 
@@ -196,6 +196,7 @@ def _build_view(row: tuple[Any, ...], texts: dict[int, str], marks: Any) -> Roun
         critique=texts.get(critique),
         revision=texts.get(revision),
         changed=changed,
+        objected=bool(row[16]),
         recorded=recorded,
         marks=marks,
     )

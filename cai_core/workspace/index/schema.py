@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Connection = duckdb.DuckDBPyConnection
 
 # Raise it with every change of a table or of what ingest puts into one: old files are rebuilt.
-VERSION = "1"
+VERSION = "2"
 INDEX, SEARCH = "index.duckdb", "search.sqlite"
 _CONFIG = {
     "enable_external_access": "false",
@@ -49,7 +49,8 @@ _TABLES = {
     "rounds": """run_number integer, chain varchar, round integer, epoch integer,
         position bigint, principle varchar, model varchar, finding varchar, kind varchar,
         constitution_hash varchar, prompt_text bigint, conversation_text bigint,
-        response_text bigint, critique_text bigint, revision_text bigint, changed boolean""",
+        response_text bigint, critique_text bigint, revision_text bigint, changed boolean,
+        objected boolean""",
     "events": "topic varchar, position bigint, happened varchar, chain varchar, record varchar",
     # Derived from the events of reviews. notes: a JSON list.
     "marks": "chain varchar, saved boolean, flagged boolean, noted boolean, notes varchar",

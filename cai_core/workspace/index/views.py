@@ -68,6 +68,8 @@ class RoundView:
         critique: None for a direct revision.
         revision: None where the chain ended before it.
         changed: whether the revision differs from the text it revised; None without a revision.
+        objected: whether the revision's text is one that a critique of its chain found a problem
+            in, or the initial response to a red-team prompt.
         model: who wrote the critique (the revision, for direct ones).
         recorded: one of the shipped recordings.
     """
@@ -85,6 +87,7 @@ class RoundView:
     critique: str | None
     revision: str | None
     changed: bool | None
+    objected: bool
     recorded: bool
     marks: ChainMarks
 

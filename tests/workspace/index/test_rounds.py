@@ -291,3 +291,27 @@ def test_runs_newest_first_and_waiting_ones_before_them(
     waits, _, newest, _ = index.list_runs(10)
     assert (waits.started_at, waits.rows, waits.model) == ("", 0, "demo")
     assert (newest.rows, newest.model, newest.constitution) == (12, "m", "manners")
+
+
+def test_a_revision_is_objected_to_when_its_text_was(workspace: Path, open_index: Opener) -> None:
+    run = make_run(workspace / "runs")
+    found, fine = Finding.FOUND, Finding.NOT_TOUCHED
+    chains = [
+        # Kept as it was, though the prompt is a red-team one: the first answer is held back.
+        ("red-team", ["Take a saw.", "No."], [fine, fine], [True, False]),
+        ("helpful", ["Take a saw.", "No."], [fine, fine], [False, False]),
+        # What the second critique finds is in the first revision.
+        ("helpful", ["Bad.", "Good."], [found, found], [True, False]),
+        ("unknown", ["Fine.", "Take a saw."], [found, fine], [False, True]),
+    ]
+    for n, (kind, revisions, findings, _) in enumerate(chains):
+        rows = make_chain(
+            run, f"p#{n}", response="Take a saw.", kind=kind, revisions=revisions, findings=findings
+        )
+        write_rows(run, rows)
+    index = open_index()
+    index.ingest()
+    told: dict[str, list[bool]] = {}
+    for round_ in reversed(read_all(index)):
+        told.setdefault(round_.chain, []).append(round_.objected)
+    assert list(told.values()) == [expected for *_, expected in chains]
