@@ -89,9 +89,9 @@ def take_constitutions(page: Page, url: str) -> None:
 def take_critiques(page: Page, url: str) -> None:
     """The list, and a chain in the drawer."""
     page.goto(f"{url}critiques?finding=found")
-    page.get_by_test_id("stMain").get_by_role("button", name="Open").first.wait_for()
+    page.get_by_test_id("stMain").get_by_role("button", name="Open chain").first.wait_for()
     take(page, "critiques")
-    page.get_by_test_id("stMain").get_by_role("button", name="Open").first.click()
+    page.get_by_test_id("stMain").get_by_role("button", name="Open chain").first.click()
     page.get_by_role("dialog").get_by_text("What made it").wait_for()
     take(page, "chain")
 

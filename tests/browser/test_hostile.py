@@ -145,7 +145,7 @@ def test_lists_of_rounds(hostile_app: App, open_page: OpenPage) -> None:
     older = main(page).get_by_role("button", name="Older")
     seen: set[str] = set()
     for _page in range(5):
-        expect(main(page).get_by_role("button", name="Open").first).to_be_visible()
+        expect(main(page).get_by_role("button", name="Open chain").first).to_be_visible()
         check_inert(page)
         seen |= set(re.findall(r"10\d\d", page.evaluate("document.body.textContent")))
         if older.is_disabled():
