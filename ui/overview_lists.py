@@ -198,7 +198,8 @@ def show_events(events: Sequence[Mapping[str, Any]], now: datetime) -> None:
 
 def show_health(report: IndexReport) -> None:
     """What the indexes hold, and what in the files could not be read."""
-    facts = [f"{report.rows:,} rows", f"{report.chains:,} chains", f"{report.events:,} events"]
+    counts = {"row": report.rows, "chain": report.chains, "event": report.events}
+    facts = [f"{count:,} {one}{'' if count == 1 else 's'}" for one, count in counts.items()]
     if report.seconds_behind > LATE_SECONDS:
         facts.append(f"last looked at the files {report.seconds_behind:.0f} s ago")
     troubles = {
