@@ -83,11 +83,14 @@ def show_chain(chain: LiveChain, *, live: bool, show_harmful: bool, side: str = 
 
 def _show_marks(chain: LiveChain, side: str) -> None:
     """What people say of an ended chain; nothing for one that wrote nothing."""
+    if not chain.snapshot().kept:
+        return
     row_id = build_chain_row_id(chain.id, chain.request.prompt)
     run = build_run_id(chain.id)
     try:
         if services.index().get_chain(row_id) is None:
-            services.index().ingest()  # it has ended this very moment
+            # It has ended this very moment; a long look under way is not worth a wait.
+            services.index().ingest(patience=0.5)
         view = services.index().get_chain(row_id)
     except CaiError as error:
         st.html(build_error("This chain cannot be marked now", str(error)))

@@ -98,6 +98,7 @@ _BASE = """
   background: light-dark(#c9f0e4, #0d4a43); }
 .cai-text del { border-radius: 3px; padding: 0 1px; color: light-dark(#8f1d14, #ffb4ab);
   background: light-dark(#fde3e0, #4b1b18); }
+.st-key-compare [role="radiogroup"] { flex-wrap: wrap; overflow: visible; }
 h2.cai-side { font-size: 1rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: anywhere; }
 .cai-blur { filter: blur(0.4em); user-select: none; overflow: hidden; }
 .cai-text > .cai-blur { padding: 0.2em; }

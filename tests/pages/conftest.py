@@ -12,9 +12,10 @@ from ui import services
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty workspace; whatever the page opened in it is closed afterwards."""
+    """An empty workspace, and room for recordings; what the page opened is closed afterwards."""
     folder = tmp_path / "workspace"
     folder.mkdir()
     monkeypatch.setenv("CAI_WORKSPACE", str(folder))
+    monkeypatch.setenv("CAI_RECORDINGS", str(tmp_path / "recordings"))
     yield folder
     services.close()

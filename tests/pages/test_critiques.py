@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,15 +36,6 @@ def script() -> None:
     st.navigation(
         [st.Page(CRITIQUES, default=True), st.Page(PLAYGROUND), st.Page(CONSTITUTIONS)]
     ).run()
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("CAI_WORKSPACE", str(tmp_path / "w"))
-    monkeypatch.setenv("CAI_RECORDINGS", str(tmp_path / "recordings"))
-    (tmp_path / "w").mkdir()
-    yield tmp_path / "w"
-    services.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,15 +28,6 @@ def script() -> None:
     overview = CRITIQUES.with_name("overview.py")
     others = [st.Page(page) for page in (CRITIQUES, PLAYGROUND, CONSTITUTIONS)]
     st.navigation([st.Page(overview, default=True), *others]).run()
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("CAI_WORKSPACE", str(tmp_path / "w"))
-    monkeypatch.setenv("CAI_RECORDINGS", str(tmp_path / "recordings"))
-    (tmp_path / "w").mkdir()
-    yield tmp_path / "w"
-    services.close()
 
 
 def open_page() -> AppTest:
