@@ -105,8 +105,8 @@ class ModelClient:
         async with self._asking_info:
             if self._info is not None:
                 return self._info
-            models = await self._fetch("/v1/models")
-            version = await self._fetch("/version", optional=True)
+            models = await self.get("/v1/models")
+            version = await self.get("/version", optional=True)
             self._info = parse_info(models, version, self.endpoint)
         return self._info
 
@@ -131,7 +131,16 @@ class ModelClient:
         told = _Teller(on_text)
         return await self._retried(lambda: self._stream(path, body, told), may=told.silent)
 
-    async def _fetch(self, path: str, *, optional: bool = False) -> dict[str, Any]:
+    async def get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
+        """A route's JSON object, asked for again after passing faults.
+
+        Args:
+            optional: {} where the server has no such route.
+
+        Raises:
+            ServerUnavailableError, UnknownModelError, RequestRejectedError: as `generate`.
+        """
+
         async def fetch() -> dict[str, Any]:
             response = await self._http.get(path)
             if optional and _tells_nothing(response):
@@ -140,6 +149,20 @@ class ModelClient:
             return _parse_json(response, self.endpoint)
 
         return await self._retried(fetch)
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a JSON body as it is; the answer's JSON object. Sent again after passing faults.
+
+        Raises:
+            ServerUnavailableError, UnknownModelError, RequestRejectedError: as `generate`.
+        """
+
+        async def send() -> dict[str, Any]:
+            response = await self._http.post(path, json=body)
+            await self._raise_for_status(response)
+            return _parse_json(response, self.endpoint)
+
+        return await self._retried(send)
 
     async def _ask(self, path: str, body: dict[str, Any]) -> Completion:
         started = time.monotonic()
