@@ -93,3 +93,7 @@ class ContextLengthError(RequestRejectedError):
 
 class Cancelled(CaiError):
     """The person pressed stop. What was finished before is kept."""
+
+
+class EndpointError(CaiError):
+    """An endpoint's configuration cannot be."""

@@ -40,8 +40,8 @@ def resolve_url(url: str) -> Endpoint:
             cannot be sent.
     """
     parts = _split(url)
-    base = parts._replace(fragment="", query="").geturl().rstrip("/").removesuffix("/v1")
-    key = _read_key()
+    base = _base(parts)
+    key = read_key()
     endpoint = Endpoint(base_url=base, model_id=parts.fragment, api_key=key)
     if parts.fragment:
         return endpoint
@@ -58,6 +58,21 @@ def resolve_url(url: str) -> Endpoint:
             "CAI_API_KEY, or name the model: http://host:port#model-id."
         ) from error
     return Endpoint(base_url=base, model_id=model_id, api_key=key)
+
+
+def check_url(url: str) -> str:
+    """The root of a server's URL, without `/v1`, a query or a model id.
+
+    Raises:
+        UnknownModelError: no URL that can be asked, or a link-local or metadata address.
+    """
+    if not isinstance(url, str) or not is_url(url):
+        raise UnknownModelError(f"{url!r:.200} is no URL. Write http://host:port.")
+    return _base(_split(url))
+
+
+def _base(parts: SplitResult) -> str:
+    return parts._replace(fragment="", query="").geturl().rstrip("/").removesuffix("/v1")
 
 
 def _split(url: str) -> SplitResult:
@@ -101,13 +116,17 @@ def _is_forbidden(text: str) -> bool:
     return inner.is_link_local or str(inner) in _METADATA
 
 
-def _read_key() -> str | None:
-    """CAI_API_KEY without the line break that files and shells leave at its end."""
-    key = os.environ.get("CAI_API_KEY", "").strip()
+def read_key(variable: str = "CAI_API_KEY") -> str | None:
+    """A key from the environment, without the line break that files and shells leave at its end.
+
+    Raises:
+        ServerUnavailableError: it cannot be sent.
+    """
+    key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         # Checked here because HTTP libraries show the whole header in their error.
         raise ServerUnavailableError(
-            "CAI_API_KEY holds a character that cannot be sent in a header (a line break or one "
+            f"{variable} holds a character that cannot be sent in a header (a line break or one "
             "outside ASCII). Set it again."
         )
     return key or None
