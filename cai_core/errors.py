@@ -91,9 +91,17 @@ class ContextLengthError(RequestRejectedError):
     """Prompt and max_tokens together exceed the model's context. Nothing is cut silently."""
 
 
+class RequestFailedError(ModelError):
+    """One request kept failing while the server answered others. Final for that row."""
+
+
 class Cancelled(CaiError):
     """The person pressed stop. What was finished before is kept."""
 
 
 class EndpointError(CaiError):
     """An endpoint's configuration cannot be."""
+
+
+class ScoringUnavailableError(CaiError):
+    """A server cannot tell how probable an option is. The message names the other way."""

@@ -155,8 +155,10 @@ class Completion:
     """One finished answer of a model endpoint.
 
     Attributes:
+        text: the answer itself, without the reasoning before it.
         finish_reason: `stop`, `length` or `abort`.
         seconds: wall time from sending to the last token.
+        reasoning: what a reasoning model thought before it answered; None where it told nothing.
     """
 
     text: str
@@ -164,6 +166,7 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     seconds: float
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,29 +1,29 @@
-"""The one client: asks any endpoint that speaks vLLM's dialect of OpenAI's API."""
+"""The one client: asks any endpoint that speaks vLLM's dialect of OpenAI's API.
+
+`attempt` and its kin send a request once and tell passing faults from final ones; `generate`,
+`get` and `post` send it again a few times. Many requests to one model go through `pool`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-import httpx
-
 from cai_core.errors import ServerUnavailableError
 from cai_core.inference.client_wire import (
-    BusyError,
+    FaultKind,
+    PassingFault,
     StreamedAnswer,
     build_body,
-    build_rejection,
     parse_completion,
-    parse_error,
     parse_info,
 )
 from cai_core.inference.engine import Endpoint
-from cai_core.inference.model_url import is_loopback
+from cai_core.inference.transport import Transport
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams
 
 # Waits of about 0.25, 0.5, 1, 2 s: together longer than a server's hiccup, shorter than a
@@ -32,15 +32,18 @@ RETRIES = 4
 FIRST_WAIT = 0.25
 # The most that a Retry-After is obeyed.
 LONGEST_WAIT = 30.0
-# vLLM closes idle connections after 5 s: drop them a little earlier.
-KEEPALIVE_SECONDS = 4.0
 # A long answer of a slow model on a CPU; between two chunks of a stream far less is usual.
 READ_SECONDS = 600.0
+# A reply that no limit on tokens explains is not read to its end: a megabyte for the envelope,
+# and what the longest tokens take as escaped JSON.
+REPLY_BYTES, BYTES_PER_TOKEN = 2**20, 256
 # vLLM fills unset fields from the model's generation_config (top_k 20 in some): a policy that
 # is sampled at T = 1 must be sampled from the whole distribution.
 VLLM_NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 T = TypeVar("T")
-_RETRY_STATUS = frozenset({408, 425, 429})
+# Asking again at once would double the load of a server that works still, or hangs; and who
+# answers what nobody can read will do so again.
+_NOT_RETRIED = frozenset({FaultKind.SILENT, FaultKind.GARBLED})
 
 
 class ModelClient:
@@ -66,18 +69,8 @@ class ModelClient:
         self._first_wait = first_wait
         self._info: ModelInfo | None = None
         self._asking_info = asyncio.Lock()
-        key = endpoint.api_key
-        self._http = httpx.AsyncClient(
-            base_url=endpoint.base_url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(10.0, read=read_seconds, pool=None),
-            limits=httpx.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ),
-            # A proxy from the environment has no business between us and this machine.
-            trust_env=not is_loopback(endpoint.base_url),
+        self._transport = Transport(
+            endpoint, read_seconds=read_seconds, max_connections=max_connections
         )
 
     async def __aenter__(self) -> ModelClient:
@@ -93,7 +86,7 @@ class ModelClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def info(self) -> ModelInfo:
         """Who answers; asked once, then remembered.
@@ -103,11 +96,8 @@ class ModelClient:
             ServerUnavailableError: nobody answers.
         """
         async with self._asking_info:
-            if self._info is not None:
-                return self._info
-            models = await self.get("/v1/models")
-            version = await self.get("/version", optional=True)
-            self._info = parse_info(models, version, self.endpoint)
+            if self._info is None:
+                self._info = await self._retried(self.attempt_info)
         return self._info
 
     async def generate(
@@ -118,18 +108,16 @@ class ModelClient:
         seed: int,
         stop: Sequence[str] = (),
         on_text: Callable[[str], None] | None = None,
+        priority: int = 0,
     ) -> Completion:
-        """Answer one prompt; see `engine.Engine.generate`."""
+        """Answer one prompt; see `engine.Engine.generate`. Nothing waits here for a turn."""
+        del priority
         info = await self.info()
-        path = "/v1/completions" if isinstance(prompt, str) else "/v1/chat/completions"
-        body = build_body(prompt, params, model_id=info.model_id, seed=seed, stop=stop)
-        if info.engine == "vllm":
-            body |= VLLM_NEUTRAL
-        if on_text is None:
-            return await self._retried(lambda: self._ask(path, body))
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-        told = _Teller(on_text)
-        return await self._retried(lambda: self._stream(path, body, told), may=told.silent)
+        teller = None if on_text is None else Teller(on_text)
+        return await self._retried(
+            lambda: self.attempt(prompt, params, info=info, seed=seed, stop=stop, teller=teller),
+            may=lambda: teller is None or teller.silent,
+        )
 
     async def get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
         """A route's JSON object, asked for again after passing faults.
@@ -140,15 +128,7 @@ class ModelClient:
         Raises:
             ServerUnavailableError, UnknownModelError, RequestRejectedError: as `generate`.
         """
-
-        async def fetch() -> dict[str, Any]:
-            response = await self._http.get(path)
-            if optional and _tells_nothing(response):
-                return {}
-            await self._raise_for_status(response)
-            return _parse_json(response, self.endpoint)
-
-        return await self._retried(fetch)
+        return await self._retried(lambda: self.attempt_get(path, optional=optional))
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a JSON body as it is; the answer's JSON object. Sent again after passing faults.
@@ -156,130 +136,97 @@ class ModelClient:
         Raises:
             ServerUnavailableError, UnknownModelError, RequestRejectedError: as `generate`.
         """
+        return await self._retried(lambda: self.attempt_post(path, body))
 
-        async def send() -> dict[str, Any]:
-            response = await self._http.post(path, json=body)
-            await self._raise_for_status(response)
-            return _parse_json(response, self.endpoint)
+    async def attempt_info(self) -> ModelInfo:
+        """Ask once who answers.
 
-        return await self._retried(send)
+        Raises:
+            PassingFault: it may answer later.
+            UnknownModelError, RequestRejectedError: final.
+        """
+        models = await self.attempt_get("/v1/models")
+        version = await self.attempt_get("/version", optional=True)
+        return parse_info(models, version, self.endpoint)
 
-    async def _ask(self, path: str, body: dict[str, Any]) -> Completion:
+    async def attempt(
+        self,
+        prompt: Conversation | str,
+        params: SamplingParams,
+        *,
+        info: ModelInfo,
+        seed: int,
+        stop: Sequence[str] = (),
+        teller: Teller | None = None,
+    ) -> Completion:
+        """Ask for one answer, once. With a teller it is streamed.
+
+        Raises:
+            PassingFault: it may be sent again.
+            ContextLengthError, RequestRejectedError, UnknownModelError: final.
+        """
+        path = "/v1/completions" if isinstance(prompt, str) else "/v1/chat/completions"
+        extra = self.endpoint.extra_body
+        if info.engine == "vllm":
+            extra = {**VLLM_NEUTRAL, **extra}
+        body = build_body(prompt, params, model_id=info.model_id, seed=seed, stop=stop, extra=extra)
+        limit = REPLY_BYTES + BYTES_PER_TOKEN * params.max_tokens
         started = time.monotonic()
-        response = await self._http.post(path, json=body)
-        await self._raise_for_status(response)
-        answer = _parse_json(response, self.endpoint)
-        return parse_completion(answer, time.monotonic() - started, self.endpoint)
+        if teller is None:
+            answer = await self._transport.post(path, body, limit=limit)
+            return parse_completion(answer, time.monotonic() - started, self.endpoint)
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        streamed = StreamedAnswer()
+        async for chunk in self._transport.stream(path, body, limit):
+            teller.tell(streamed.add(chunk, self.endpoint))
+        return streamed.finish(time.monotonic() - started, self.endpoint)
 
-    async def _stream(self, path: str, body: dict[str, Any], told: _Teller) -> Completion:
-        started = time.monotonic()
-        answer = StreamedAnswer()
-        async with self._http.stream("POST", path, json=body) as response:
-            await self._raise_for_status(response)
-            async for chunk in _events(response, self.endpoint):
-                told.tell(answer.add(chunk, self.endpoint))
-        return answer.finish(time.monotonic() - started, self.endpoint)
+    async def attempt_get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
+        """Fetch a route once; see `Transport.get`."""
+        return await self._transport.get(path, optional=optional)
 
-    async def _raise_for_status(self, response: httpx.Response) -> None:
-        if response.is_success:
-            return
-        await response.aread()
-        status = response.status_code
-        message, param = parse_error(response.text)
-        if status in _RETRY_STATUS or status >= 500:
-            raise BusyError(
-                f"{self.endpoint}: HTTP {status}: {message}",
-                _retry_after(response.headers.get("retry-after")),
-            )
-        raise build_rejection(self.endpoint, status, message, param)
+    async def attempt_text(self, path: str) -> str | None:
+        """Fetch a text route once; see `Transport.get_text`."""
+        return await self._transport.get_text(path)
+
+    async def attempt_post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a JSON body once; see `Transport.post`."""
+        return await self._transport.post(path, body)
 
     async def _retried(
-        self,
-        attempt: Callable[[], Awaitable[T]],
-        *,
-        may: Callable[[], bool] = lambda: True,
+        self, attempt: Callable[[], Awaitable[T]], *, may: Callable[[], bool] = lambda: True
     ) -> T:
         """Run `attempt`, again after passing faults, as long as `may()` allows it."""
         for tried in range(self._retries + 1):
             try:
                 return await attempt()
-            except httpx.ReadTimeout as error:
-                # The server works still, or hangs: asking again would only double its load.
-                raise ServerUnavailableError(
-                    f"{self.endpoint} has been silent for too long. Look at its log, or restart it."
-                ) from error
-            except (httpx.TransportError, BusyError) as error:
-                if tried == self._retries or not may():
-                    raise _unavailable(self.endpoint, error) from error
-                asked = error.retry_after if isinstance(error, BusyError) else None
-                wait = self._first_wait * 2**tried * random.uniform(0.5, 1.5)
-            await asyncio.sleep(wait if asked is None else min(asked, LONGEST_WAIT))
+            except PassingFault as fault:
+                if tried == self._retries or fault.kind in _NOT_RETRIED or not may():
+                    raise ServerUnavailableError(str(fault)) from fault
+                asked = fault.retry_after
+            await asyncio.sleep(compute_wait(tried, self._first_wait, asked))
         raise AssertionError("unreachable")
 
 
-class _Teller:
+class Teller:
     """Passes text on, and remembers that it did: what was told cannot be taken back."""
 
     def __init__(self, on_text: Callable[[str], None]) -> None:
         self._on_text = on_text
-        self._told = False
-
-    def silent(self) -> bool:
-        """Whether nothing has been told yet."""
-        return not self._told
+        self.silent = True
 
     def tell(self, text: str) -> None:
         """Pass a piece on."""
         if text:
-            self._told = True
+            self.silent = False
             self._on_text(text)
 
 
-async def _events(response: httpx.Response, endpoint: Endpoint) -> AsyncIterator[dict[str, Any]]:
-    async for line in response.aiter_lines():
-        if not line.startswith("data:"):
-            continue
-        payload = line[len("data:") :].strip()
-        if payload == "[DONE]":
-            return
-        try:
-            yield json.loads(payload)
-        except ValueError as error:
-            raise BusyError(f"{endpoint}: a chunk of the stream is not JSON") from error
+def compute_wait(tried: int, first_wait: float, retry_after: float | None = None) -> float:
+    """Seconds before the next try: doubling with jitter, or what the server asked for.
 
-
-def _parse_json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
-    try:
-        answer = response.json()
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise ServerUnavailableError(
-            f"{endpoint} answered {response.request.url.path} with something that is not a JSON "
-            "object. Check that the URL is a model server's."
-        )
-    return answer
-
-
-def _tells_nothing(response: httpx.Response) -> bool:
-    """Whether a server has no such route; gateways send on, or answer everything with a page."""
-    if response.is_success:
-        return "json" not in response.headers.get("content-type", "json")
-    return 300 <= response.status_code < 500 and response.status_code not in _RETRY_STATUS
-
-
-def _unavailable(endpoint: Endpoint, error: Exception) -> ServerUnavailableError:
-    if isinstance(error, BusyError):
-        return ServerUnavailableError(str(error))
-    told = str(error) or type(error).__name__
-    return ServerUnavailableError(
-        f"{endpoint} cannot be reached: {told}. Is the server up, and the address right?"
-    )
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds of a Retry-After; a date (or nonsense) falls back to our own waits."""
-    try:
-        return max(0.0, float(header)) if header else None
-    except ValueError:
-        return None
+    Jitter only lengthens a Retry-After: all who were sent away would come back at once.
+    """
+    if retry_after is not None:
+        return min(retry_after, LONGEST_WAIT) * random.uniform(1.0, 1.1)
+    return min(first_wait * 2.0**tried, LONGEST_WAIT) * random.uniform(0.5, 1.5)

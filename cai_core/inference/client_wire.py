@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from cai_core.errors import (
-    ContextLengthError,
-    RequestRejectedError,
-    ServerUnavailableError,
-    UnknownModelError,
-)
+from cai_core.errors import ContextLengthError, RequestRejectedError, UnknownModelError
 from cai_core.inference.engine import Endpoint
+from cai_core.inference.reasoning import ReasoningFilter, get_reasoning, split_reasoning
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams
 
 
-class BusyError(Exception):
-    """The server cannot answer now: 429 or 5xx."""
+class FaultKind(StrEnum):
+    """What kind of passing fault a request met."""
 
-    def __init__(self, message: str, retry_after: float | None = None):
+    UNREACHABLE = "unreachable"  # no connection
+    BROKEN = "broken"  # the connection, a stream or the engine broke off in the middle
+    SILENT = "silent"  # nothing came for too long
+    OVERLOAD = "overload"  # 429, or 503 with a Retry-After
+    SERVER_ERROR = "server error"  # any other 5xx
+    GARBLED = "garbled"  # an answer that cannot be read, or is far too long
+
+
+class PassingFault(Exception):
+    """A request met a fault that may pass; it may be sent again.
+
+    Attributes:
+        retry_after: seconds that the server asks to wait, None where it does not say.
+    """
+
+    def __init__(self, kind: FaultKind, message: str, retry_after: float | None = None):
         super().__init__(message)
+        self.kind = kind
         self.retry_after = retry_after
 
 
@@ -30,27 +43,45 @@ class StreamedAnswer:
     """A streamed answer as it grows."""
 
     text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     finish_reason: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
+    _chat: bool = True
+    _filter: ReasoningFilter = field(default_factory=ReasoningFilter)
 
-    def add(self, chunk: dict[str, Any], endpoint: Endpoint) -> str:
-        """Take a chunk in and return its text."""
+    def add(self, chunk: Any, endpoint: Endpoint) -> str:
+        """Take a chunk in and return the part of its text that belongs to the answer."""
+        if not isinstance(chunk, dict):
+            raise PassingFault(FaultKind.GARBLED, f"{endpoint}: a chunk is not a JSON object")
         if "error" in chunk:
             message, _ = parse_error(json.dumps(chunk))
-            raise BusyError(f"{endpoint}: {message}")
+            raise PassingFault(FaultKind.BROKEN, f"{endpoint}: {message}")
         self.usage = chunk.get("usage") or self.usage
-        piece = ""
+        told = ""
         for choice in chunk.get("choices") or []:
-            piece += choice.get("text") or (choice.get("delta") or {}).get("content") or ""
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        self.text.append(piece)
-        return piece
+            if "text" in choice:
+                self._chat = False
+                self.text.append(choice["text"] or "")
+                told += choice["text"] or ""
+                continue
+            delta = choice.get("delta") or {}
+            self.reasoning.append(get_reasoning(delta) or "")
+            if piece := delta.get("content"):
+                self.text.append(piece)
+                told += self._filter.push(piece)
+        return told
 
     def finish(self, seconds: float, endpoint: Endpoint) -> Completion:
-        """The whole answer; BusyError when the stream broke off before its end."""
+        """The whole answer; PassingFault when the stream broke off before its end."""
         if self.finish_reason is None:
-            raise BusyError(f"{endpoint}: the stream broke off before the answer was finished")
-        choice = {"text": "".join(self.text), "finish_reason": self.finish_reason}
+            raise PassingFault(
+                FaultKind.BROKEN, f"{endpoint}: the stream broke off before the answer was finished"
+            )
+        text = "".join(self.text)
+        message = {"content": text, "reasoning": "".join(self.reasoning)}
+        told = {"message": message} if self._chat else {"text": text}
+        choice = {**told, "finish_reason": self.finish_reason}
         return parse_completion({"choices": [choice], "usage": self.usage}, seconds, endpoint)
 
 
@@ -61,43 +92,63 @@ def build_body(
     model_id: str,
     seed: int,
     stop: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The request body, in fields that vLLM and the bundled server know."""
     if isinstance(prompt, str):
         asked: dict[str, Any] = {"prompt": prompt}
     else:
         asked = {"messages": [message.as_dict() for message in prompt]}
-    body = {"model": model_id, **asked, **params.as_dict(), "seed": seed}
+    body = {"model": model_id, **asked, **params.as_dict(), "seed": seed, **(extra or {})}
     return body | ({"stop": list(stop)} if stop else {})
 
 
 def parse_completion(answer: dict[str, Any], seconds: float, endpoint: Endpoint) -> Completion:
-    """The first choice of a response.
+    """The first choice of a response, its reasoning apart from its answer.
 
     Raises:
-        ServerUnavailableError: the response has another shape.
-        BusyError: the engine failed in the middle.
+        PassingFault: the response has another shape, or the engine failed in the middle.
     """
     try:
         choice = answer["choices"][0]
-        text = choice["text"] if "text" in choice else choice["message"]["content"]
         reason = choice["finish_reason"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ServerUnavailableError(
-            f"{endpoint} answered in a shape that is not OpenAI's: no {error}. "
-            "Check that the URL is a model server's."
+        text, reasoning = _parse_text(choice)
+        usage = answer.get("usage") or {}
+        counts = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise PassingFault(
+            FaultKind.GARBLED,
+            f"{endpoint} answered in a shape that is not OpenAI's: {error!r}. "
+            "Check that the URL is a model server's.",
         ) from error
     # vLLM says `abort` to those whose answers it cuts off when it shuts down or is paused.
     if reason in ("error", "abort"):
-        raise BusyError(f"{endpoint}: the engine failed in the middle of an answer")
-    usage = answer.get("usage") or {}
+        raise PassingFault(
+            FaultKind.BROKEN, f"{endpoint}: the engine failed in the middle of an answer"
+        )
     return Completion(
-        text=text or "",
+        text=text,
         finish_reason=reason if reason in ("stop", "length") else "abort",
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=counts[0],
+        completion_tokens=counts[1],
         seconds=seconds,
+        reasoning=reasoning,
     )
+
+
+def _parse_text(choice: dict[str, Any]) -> tuple[str, str | None]:
+    """Answer and reasoning of a choice. Only a chat's text can hold thoughts between tags."""
+    if "text" in choice:
+        text = choice["text"]
+        if not isinstance(text, str):
+            raise TypeError("text is no text")
+        return text, None
+    message = choice["message"]
+    content = message.get("content") or ""
+    if not isinstance(content, str):
+        raise TypeError("content is no text")
+    reasoning = get_reasoning(message)
+    return (content, reasoning) if reasoning else split_reasoning(content)
 
 
 def parse_info(models: dict[str, Any], version: dict[str, Any], endpoint: Endpoint) -> ModelInfo:

@@ -9,7 +9,7 @@ asked for again, and its texts do not depend on what else runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cai_core.errors import RunMismatchError
@@ -37,6 +37,10 @@ __all__ = [
     "run_batch",
     "run_chain",
 ]
+
+
+# Returns when the row is durable.
+Write = Callable[[Row], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +88,9 @@ async def run_chain(
     *,
     sample: int = 0,
     durable: Mapping[str, Row] | None = None,
-    write: Callable[[Row], None] | None = None,
+    write: Write | None = None,
     observer: Observer | None = None,
+    priority: int = 0,
 ) -> Chain:
     """Run one chain; cancelling the task keeps what `write` was given before.
 
@@ -95,6 +100,7 @@ async def run_chain(
     Args:
         durable: rows by id that need not be generated again.
         write: makes a finished row durable before the next step begins.
+        priority: see `Engine.generate`.
 
     Raises:
         ServerUnavailableError: the server is gone.
@@ -107,9 +113,9 @@ async def run_chain(
     for step in plan:
         row = (durable or {}).get(step.row_id)
         if row is None:
-            row = await generate_row(step, setup, prompt, sample, rows, observer)
+            row = await generate_row(step, setup, prompt, sample, rows, observer, priority)
             if write is not None:
-                write(row)
+                await write(row)
         else:
             _check_same_origin(row, get_info(setup, step), recipe=setup.recipe)
         rows.append(row)
@@ -125,13 +131,13 @@ async def run_batch(
     *,
     concurrency: int,
     durable: Mapping[str, Row] | None = None,
-    write: Callable[[Row], None] | None = None,
+    write: Write | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     observe: Callable[[Prompt, int], Observer] | None = None,
 ) -> BatchResult:
     """Run every chain of every prompt, depth first, at most `concurrency` at a time.
 
-    Nothing of a finished chain is held; read the texts from where `write` put them.
+    Where the engine gives out turns, older chains go first. Nothing of a finished chain is held; read the texts from where `write` put them.
 
     Raises:
         ServerUnavailableError, RequestRejectedError, RunMismatchError: as `run_chain`. The
@@ -142,9 +148,9 @@ async def run_batch(
     tally = _Tally()
     chains = enumerate((prompt, sample) for prompt in prompts for sample in range(recipe.samples))
 
-    def write_counted(row: Row) -> None:
+    async def write_counted(row: Row) -> None:
         if write is not None:
-            write(row)
+            await write(row)
         tally.generated += 1
         meter.row_generated(row)
 
@@ -159,6 +165,7 @@ async def run_batch(
                 durable=durable,
                 write=write_counted,
                 observer=observer,
+                priority=number,
             )
             tally.add(number, chain)
             meter.chain_finished(chain.rows)

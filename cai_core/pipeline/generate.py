@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from cai_core.errors import RequestRejectedError, TemplateError
+from cai_core.errors import RequestFailedError, RequestRejectedError, TemplateError
 from cai_core.inference.engine import Engine
 from cai_core.pipeline.recipe import ChainRecipe, TemplateName
 from cai_core.pipeline.steps import (
@@ -23,6 +23,8 @@ from cai_core.workspace.rows import Row, build_model_fields, build_prompt_field
 
 # Not about one row's text but about the key, the model's name or the load: the run stops.
 _STATUS_OF_RUN = frozenset({401, 402, 403, 404, 405, 407, 408, 429})
+# UnicodeEncodeError: the server wrote half a character, which cannot be sent back.
+_ERRORS_OF_ROW = (RequestRejectedError, RequestFailedError, TemplateError, UnicodeEncodeError)
 
 
 class Observer(Protocol):
@@ -107,10 +109,11 @@ async def generate_row(
     sample: int,
     rows: Sequence[Row],
     observer: Observer,
+    priority: int = 0,
 ) -> Row:
     """Ask for one step after `rows`, the chain so far.
 
-    A refusal of this row becomes an error row.
+    A refusal or a failure of this row alone becomes an error row.
 
     Raises:
         ServerUnavailableError: the server is gone.
@@ -120,10 +123,9 @@ async def generate_row(
     observer.step_started(step.kind, step.index, step.round, principle_id)
     blank = _build_blank_row(step, setup, prompt, sample)
     try:
-        completion = await _ask(step, setup, prompt, rows, observer)
-    except (RequestRejectedError, TemplateError, UnicodeEncodeError) as error:
-        # UnicodeEncodeError: the server wrote half a character, which cannot be sent back.
-        if getattr(error, "status", None) in _STATUS_OF_RUN:
+        completion = await _ask(step, setup, prompt, rows, observer, priority)
+    except _ERRORS_OF_ROW as error:
+        if is_about_run(error):
             raise
         return replace(blank, error=str(error), error_kind=type(error).__name__)
     text = parse_step_text(completion.text, template=setup.recipe.template)
@@ -135,7 +137,14 @@ async def generate_row(
         completion_tokens=completion.completion_tokens,
         finish_reason=completion.finish_reason,
         seconds=round(completion.seconds, 4),
+        reasoning=completion.reasoning,
     )
+
+
+def is_about_run(error: Exception) -> bool:
+    """Whether a refusal is about every request: the key, the model's name, a redirect."""
+    status = getattr(error, "status", None)
+    return status is not None and (status in _STATUS_OF_RUN or status < 400)
 
 
 async def _ask(
@@ -144,6 +153,7 @@ async def _ask(
     prompt: Prompt,
     rows: Sequence[Row],
     observer: Observer,
+    priority: int,
 ) -> Completion:
     template = setup.recipe.template
     asked = build_step_prompt(
@@ -160,7 +170,12 @@ async def _ask(
     # Unwatched, the answer comes whole: a request that broke off can then be sent again.
     on_text = None if isinstance(observer, SilentObserver) else observer.text
     return await engine.generate(
-        asked, params, seed=step.seed, stop=get_stop(template), on_text=on_text
+        asked,
+        params,
+        seed=step.seed,
+        stop=get_stop(template),
+        on_text=on_text,
+        priority=priority,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cai_core.constitution import dump_constitution, load_constitution
@@ -27,6 +28,7 @@ from cai_core.pipeline.live import (
 )
 from cai_core.pipeline.prompt_file import parse_conversation
 from cai_core.pipeline.recipe import ReviseRecipe, TemplateName, parse_revise_recipe
+from cai_core.pipeline.row_sink import RowSink
 from cai_core.pipeline.steps import parse_step_text
 from cai_core.records import Prompt, PromptKind, SamplingParams, StepKind
 from cai_core.workspace.files import get_workspace, replace_file
@@ -74,12 +76,10 @@ async def run_live(chain_id: str, request: LiveRequest, buffer: ChainBuffer) -> 
         observer = _BufferObserver(buffer, request.recipe.template)
         with RunWriter(run) as writer:
             try:
-                chain = await run_chain(
-                    request.prompt,
-                    setup,
-                    write=lambda row: writer.append_rows(STEP, [row.as_dict()]),
-                    observer=observer,
-                )
+                async with RowSink(partial(writer.append_rows, STEP)) as sink:
+                    chain = await run_chain(
+                        request.prompt, setup, write=sink.put, observer=observer
+                    )
             except asyncio.CancelledError:
                 writer.set_status(RunState.CANCELLED, reason="stopped by the person")
                 raise

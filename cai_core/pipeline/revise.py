@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from cai_core.constitution import dump_constitution
@@ -13,6 +14,7 @@ from cai_core.pipeline.critique_revision import BatchResult, Chain, ChainSetup, 
 from cai_core.pipeline.progress import Progress
 from cai_core.pipeline.prompt_file import RejectedLine
 from cai_core.pipeline.recipe import ChainRecipe
+from cai_core.pipeline.row_sink import RowSink
 from cai_core.pipeline.steps import parse_step_text, plan_chain
 from cai_core.records import Constitution, Prompt
 from cai_core.workspace.files import check_disk, replace_file
@@ -53,15 +55,16 @@ async def run_revise(
     check_disk(run.path, max(0, missing) * _row_bytes(setup.recipe))
     with RunWriter(run) as writer:
         try:
-            batch = await run_batch(
-                prompts,
-                setup,
-                concurrency=concurrency,
-                # Read again under the lock: another worker may have ended in between.
-                durable=RowIndex(run, STEP),
-                write=lambda row: writer.append_rows(STEP, [row.as_dict()]),
-                on_progress=_status_progress(writer, on_progress),
-            )
+            async with RowSink(partial(writer.append_rows, STEP)) as sink:
+                batch = await run_batch(
+                    prompts,
+                    setup,
+                    concurrency=concurrency,
+                    # Read again under the lock: another worker may have ended in between.
+                    durable=RowIndex(run, STEP),
+                    write=sink.put,
+                    on_progress=_status_progress(writer, on_progress),
+                )
             save_chains(run, prompts, setup.recipe, setup.constitution)
         except (asyncio.CancelledError, Cancelled):
             writer.set_status(RunState.CANCELLED, reason="stopped by the person")

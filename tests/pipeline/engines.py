@@ -59,6 +59,7 @@ class HashEngine:
         seed: int,
         stop: Sequence[str] = (),
         on_text: Callable[[str], None] | None = None,
+        priority: int = 0,
     ) -> Completion:
         rendered = self._check(prompt, params, seed)
         self.running += 1

@@ -15,7 +15,7 @@ from cai_core.errors import (
     RunMismatchError,
     ServerUnavailableError,
 )
-from cai_core.pipeline.critique_revision import BatchResult, Chain, run_batch, run_chain
+from cai_core.pipeline.critique_revision import BatchResult, Chain, Write, run_batch, run_chain
 from cai_core.pipeline.progress import Progress
 from cai_core.pipeline.prompt_file import build_prompt
 from cai_core.pipeline.recipe import ChainRecipe
@@ -40,6 +40,20 @@ def chain_of(engine: HashEngine, prompt: Prompt = PROMPT, **changes: Any) -> Cha
     return asyncio.run(run())
 
 
+def keep_in(kept: list[Row] | dict[str, Row]) -> Write:
+    """Keeps rows as a sink would: it lets others run before a row counts."""
+
+    async def keep(row: Row) -> None:
+        await asyncio.sleep(0)
+        if isinstance(kept, dict):
+            assert row.row_id not in kept, "written twice"
+            kept[row.row_id] = row
+        else:
+            kept.append(row)
+
+    return keep
+
+
 def batch_of(
     engine: HashEngine, prompts: Sequence[Prompt], durable: Any = None, **changes: Any
 ) -> tuple[BatchResult, dict[str, Row]]:
@@ -54,7 +68,7 @@ def batch_of(
             setup,
             concurrency=concurrency,
             durable=durable,
-            write=lambda row: rows.__setitem__(row.row_id, row),
+            write=keep_in(rows),
         )
 
     return asyncio.run(run()), rows
@@ -303,8 +317,7 @@ def test_a_gone_server_stops_the_batch_and_keeps_what_is_done() -> None:
 
     async def run() -> None:
         setup = await make_setup(HashEngine(die_after=11, jitter=0.002))
-        write = lambda row: rows.__setitem__(row.row_id, row)  # noqa: E731
-        await run_batch(prompts, setup, concurrency=4, write=write)
+        await run_batch(prompts, setup, concurrency=4, write=keep_in(rows))
 
     with pytest.raises(ServerUnavailableError):
         asyncio.run(run())
@@ -343,7 +356,7 @@ def test_cancelling_keeps_what_was_finished() -> None:
 
     async def run() -> None:
         setup = await make_setup(HashEngine(jitter=0.02))
-        batch = run_batch(make_prompts(6), setup, concurrency=2, write=rows.append)
+        batch = run_batch(make_prompts(6), setup, concurrency=2, write=keep_in(rows))
         task = asyncio.ensure_future(batch)
         while len(rows) < 5:
             await asyncio.sleep(0.001)
