@@ -13,6 +13,9 @@ from cai_core.inference.engine import Endpoint
 from cai_core.inference.reasoning import ReasoningFilter, get_reasoning, split_reasoning
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams
 
+# How servers say that a prompt does not fit: vLLM (two ways), OpenAI, llama.cpp.
+_CONTEXT_SIGNS = ("context length", "max_model_len", "context_length_exceeded", "context size")
+
 
 class FaultKind(StrEnum):
     """What kind of passing fault a request met."""
@@ -210,6 +213,6 @@ def build_rejection(
     told = f"{endpoint} refused the request (HTTP {status}): {message}"
     if status in (401, 403):
         told += " Set CAI_API_KEY to this server's key."
-    if "context length" in lowered or "context_length_exceeded" in lowered:
+    if any(sign in lowered for sign in _CONTEXT_SIGNS):
         return ContextLengthError(told, status=status, param=param)
     return RequestRejectedError(told, status=status, param=param)

@@ -16,7 +16,7 @@ OPEN, CLOSE = "<think>", "</think>"
 def get_reasoning(message: Mapping[str, Any]) -> str | None:
     """What a message (or a stream's delta) carries apart; None where it carries nothing."""
     told = message.get("reasoning") or message.get("reasoning_content")
-    return told if isinstance(told, str) else None
+    return told if isinstance(told, str) and told else None
 
 
 def split_reasoning(text: str) -> tuple[str, str | None]:

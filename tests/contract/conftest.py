@@ -1,6 +1,10 @@
 """One endpoint for the whole session: the bundled server, or a real vLLM.
 
-CAI_VLLM_URL=http://127.0.0.1:8000 CAI_VLLM_MODEL=<id> pytest tests/contract
+    CAI_VLLM_URL=http://127.0.0.1:8000 CAI_VLLM_MODEL=<id> pytest tests/contract
+
+The vLLM must serve `tiny_models.save_llama` with `--max-model-len 512`. CAI_API_KEY is its key.
+CAI_VLLM_FOLDER names the folder that it serves (with `--dtype float32`): then its numbers are
+compared with transformers' too.
 """
 
 from __future__ import annotations
@@ -8,39 +12,64 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cai_core.inference.engine import Endpoint
 from cai_core.inference.launcher import ensure_server, stop_server
 from tests.inference import tiny_models
 
-
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made even when a vLLM answers; serve it with vLLM to run the comparisons too."""
-    return tiny_models.save_llama(tmp_path_factory.mktemp("models") / "llama")
+Kind = Literal["bundled", "vllm"]
 
 
 @pytest.fixture(scope="session")
-def endpoint(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    url = os.environ.get("CAI_VLLM_URL")
-    if url:
+def kind() -> Kind:
+    """Which of the two answers."""
+    return "vllm" if os.environ.get("CAI_VLLM_URL") else "bundled"
+
+
+@pytest.fixture(scope="session")
+def model_folder(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is served."""
+    if kind == "bundled":
+        return tiny_models.save_llama(tmp_path_factory.mktemp("models") / "llama")
+    folder = os.environ.get("CAI_VLLM_FOLDER")
+    if not folder:
+        pytest.skip("CAI_VLLM_FOLDER does not say which folder this vLLM serves")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def endpoint(
+    kind: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
+    if kind == "vllm":
         model = os.environ["CAI_VLLM_MODEL"]
+        url = os.environ["CAI_VLLM_URL"]
         yield Endpoint(base_url=url, model_id=model, api_key=os.environ.get("CAI_API_KEY"))
         return
+    folder = str(request.getfixturevalue("model_folder"))
     workspace = tmp_path_factory.mktemp("workspace")
-    yield ensure_server(str(model_folder), workspace, timeout=180)
-    assert stop_server(str(model_folder), workspace), "the server was gone before its tests ended"
+    yield ensure_server(folder, workspace, timeout=180)
+    assert stop_server(folder, workspace), "the server was gone before its tests ended"
 
 
 @pytest.fixture(scope="session")
-def bundled(endpoint: Endpoint) -> Endpoint:
+def bundled(kind: Kind, endpoint: Endpoint) -> Endpoint:
     """For what vLLM does otherwise (it ignores unknown fields) or cannot promise."""
-    if os.environ.get("CAI_VLLM_URL"):
+    if kind == "vllm":
         pytest.skip("a promise of the bundled server only")
     return endpoint
+
+
+@pytest.fixture(scope="session")
+def reference(model_folder: Path) -> tuple[Any, Any]:
+    """The same weights and tokenizer in transformers itself."""
+    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
+    return model, AutoTokenizer.from_pretrained(model_folder)
 
 
 @pytest.fixture

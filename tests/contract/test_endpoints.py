@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
 import pytest
 
 from cai_core.inference.engine import Endpoint
-
-CHAT = [{"role": "user", "content": "How do I bake bread?"}]
-
-
-def complete(http: httpx.Client, endpoint: Endpoint, **fields: Any) -> dict[str, Any]:
-    body = {"model": endpoint.model_id, "prompt": "How do I", **fields}
-    response = http.post("/v1/completions", json=body)
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def chat(http: httpx.Client, endpoint: Endpoint, **fields: Any) -> dict[str, Any]:
-    body = {"model": endpoint.model_id, "messages": CHAT, "max_tokens": 12, **fields}
-    response = http.post("/v1/chat/completions", json=body)
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def read_stream(http: httpx.Client, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The chunks of a stream; it must end in [DONE]."""
-    with http.stream("POST", path, json={**body, "stream": True}) as response:
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("text/event-stream")
-        payloads = [line[6:] for line in response.iter_lines() if line.startswith("data: ")]
-    assert payloads[-1] == "[DONE]"
-    return [json.loads(payload) for payload in payloads[:-1]]
+from tests.contract.calls import CHAT, chat, complete, read_stream, refused, tokenize
 
 
 def test_models_tells_id_and_context(http: httpx.Client, endpoint: Endpoint) -> None:
@@ -47,12 +21,6 @@ def test_models_tells_id_and_context(http: httpx.Client, endpoint: Endpoint) -> 
 def test_health_and_version_answer(http: httpx.Client) -> None:
     assert http.get("/health").status_code == 200
     assert http.get("/version").json()["version"]
-
-
-def test_tokenize_counts(http: httpx.Client, endpoint: Endpoint) -> None:
-    body = {"model": endpoint.model_id, "prompt": "How do I bake bread?"}
-    told = http.post("/tokenize", json=body).json()
-    assert told["count"] == len(told["tokens"]) > 0
 
 
 def test_completion_shape_and_usage(http: httpx.Client, endpoint: Endpoint) -> None:
@@ -92,8 +60,7 @@ def test_seed_repeats_and_another_seed_differs(http: httpx.Client, endpoint: End
         return complete(http, endpoint, seed=seed, max_tokens=24)["choices"][0]["text"]
 
     assert text(5) == text(5)
-    # More than 32 bits count: row seeds are 63 bits wide.
-    assert len({text(5), text(6), text(5 + 2**32)}) == 3
+    assert len({text(seed) for seed in (5, 6, 2**40 + 7)}) == 3
 
 
 def test_temperature_and_top_p_change_what_is_drawn(http: httpx.Client, endpoint: Endpoint) -> None:
@@ -121,15 +88,19 @@ def test_n_choices_differ_and_the_first_is_the_single_one(
 
 def test_list_prompts_are_answered_prompt_major(http: httpx.Client, endpoint: Endpoint) -> None:
     prompts = ["How do I", "The quick brown fox"]
-    fields = {"seed": 3, "max_tokens": 12, "temperature": 0}
+    fields = {"seed": 3, "max_tokens": 12, "n": 2}
     both = complete(http, endpoint, prompt=prompts, **fields)["choices"]
-    alone = [complete(http, endpoint, prompt=p, **fields)["choices"][0]["text"] for p in prompts]
+    alone = [
+        choice["text"]
+        for prompt in prompts
+        for choice in complete(http, endpoint, prompt=prompt, **fields)["choices"]
+    ]
+    assert [choice["index"] for choice in both] == [0, 1, 2, 3]
     assert [choice["text"] for choice in both] == alone
 
 
 def test_token_prompts_equal_text_prompts(http: httpx.Client, endpoint: Endpoint) -> None:
-    body = {"model": endpoint.model_id, "prompt": "How do I"}
-    tokens = http.post("/tokenize", json=body).json()["tokens"]
+    tokens = tokenize(http, endpoint, prompt="How do I")
     texts = [
         complete(http, endpoint, prompt=prompt, temperature=0)["choices"][0]["text"]
         for prompt in ("How do I", tokens)
@@ -177,6 +148,7 @@ def test_stop_across_tokens_is_never_shown(http: httpx.Client, endpoint: Endpoin
     whole = complete(http, endpoint, **body)["choices"][0]
     assert whole["text"] == text[: text.index(stop)]
     assert whole["finish_reason"] == "stop"
+    assert whole["stop_reason"] == stop
     shown = ""
     for chunk in read_stream(http, "/v1/completions", body):
         shown += chunk["choices"][0]["text"]
@@ -205,19 +177,27 @@ def test_stop_across_tokens_is_never_shown(http: httpx.Client, endpoint: Endpoin
 def test_refusals_have_the_error_shape(
     http: httpx.Client, endpoint: Endpoint, path: str, fields: dict[str, Any], status: int
 ) -> None:
-    response = http.post(path, json={"model": endpoint.model_id, **fields})
-    assert response.status_code == status, response.text
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert error["code"] == status
-    assert error["message"]
+    refused(http.post(path, json={"model": endpoint.model_id, **fields}), status)
 
 
 def test_too_long_says_so(http: httpx.Client, endpoint: Endpoint) -> None:
-    for fields in ({"max_tokens": 600}, {"prompt": "a " * 600}):
-        body = {"model": endpoint.model_id, "prompt": "a", **fields}
-        message = http.post("/v1/completions", json=body).json()["error"]["message"]
-        assert "maximum context length is 512 tokens" in message
+    long = "a " * 600
+    for path, fields in (
+        ("/v1/completions", {"prompt": long}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": long}]}),
+    ):
+        error = refused(http.post(path, json={"model": endpoint.model_id, **fields}))
+        assert "maximum context length is 512 tokens" in error["message"]
+        assert error["param"] == "input_tokens"
+
+
+@pytest.mark.parametrize("value", ["hot", [1]])
+@pytest.mark.parametrize("name", ["seed", "max_tokens", "temperature", "stream_options"])
+def test_values_of_another_type_are_refused(
+    http: httpx.Client, endpoint: Endpoint, name: str, value: Any
+) -> None:
+    body = {"model": endpoint.model_id, "prompt": "a", "stream": True, name: value}
+    refused(http.post("/v1/completions", json=body))
 
 
 def test_missing_route_is_404(http: httpx.Client) -> None:

@@ -10,21 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cai_core.inference.engine import Endpoint
 from cai_core.inference.model_folder import compute_weights_hash
 
 PROMPT = "Mix flour, water and salt, then wait."
 TARGET = {"prompt": PROMPT, "seed": 7, "max_tokens": 48, "logprobs": 3, "ignore_eos": True}
-
-
-@pytest.fixture(scope="module")
-def reference(model_folder: Path) -> tuple[Any, Any]:
-    """The same weights in transformers itself."""
-    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
-    return model, AutoTokenizer.from_pretrained(model_folder)
 
 
 def ask(http: httpx.Client, endpoint: Endpoint, fields: dict[str, Any]) -> dict[str, Any]:
@@ -86,32 +77,6 @@ def test_greedy_equals_transformers_generate(
         assert answer["text"] == expected.rstrip("\N{REPLACEMENT CHARACTER}")
 
 
-def test_logprobs_equal_transformers_log_softmax(
-    http: httpx.Client, bundled: Endpoint, reference: tuple[Any, Any]
-) -> None:
-    model, tokenizer = reference
-    chat = [{"role": "user", "content": "How do I bake bread?"}]
-    body = {"model": bundled.model_id, "messages": chat, "max_tokens": 20, "seed": 3}
-    # Raw log-probabilities: a temperature must not change them.
-    body |= {"logprobs": True, "top_logprobs": 5, "temperature": 0.7, "ignore_eos": True}
-    answer = http.post("/v1/chat/completions", json=body).json()
-    told = answer["choices"][0]["logprobs"]["content"]
-    assert len(told) == 20
-    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    for entry in told:
-        with torch.no_grad():
-            table = torch.log_softmax(model(torch.tensor([ids])).logits[0, -1], dim=-1)
-        best = table.topk(5)
-        for top, value in zip(entry["top_logprobs"], best.values.tolist(), strict=True):
-            assert top["logprob"] == pytest.approx(value, abs=1e-4)
-        # Two tokens may read alike (single bytes): the chosen one is the one of that value.
-        near = (table - entry["logprob"]).abs()
-        ids.append(int(near.argmin()))
-        assert float(near.min()) < 1e-4
-        assert tokenizer.decode([ids[-1]]) == entry["token"]
-
-
 def test_models_tells_weights_and_repeatability(
     http: httpx.Client, bundled: Endpoint, model_folder: Path
 ) -> None:
@@ -128,7 +93,13 @@ def test_models_tells_weights_and_repeatability(
         ({"top_k": 5}, "top_k"),
         ({"echo": True}, "echo"),
         ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"structured_outputs": {"choice": ["A"]}}, "structured_outputs"),
+        ({"structured_outputs": {"choice": ["A"], "other": 1}}, "structured_outputs.other"),
+        ({"structured_outputs": {"regex": "a"}}, "structured_outputs.regex"),
+        ({"structured_outputs": {"json": {}}}, "structured_outputs.json"),
+        ({"structured_outputs": {"grammar": "a"}}, "structured_outputs.grammar"),
+        ({"structured_outputs": {"choice": [1]}}, "structured_outputs.choice"),
+        ({"structured_outputs": {"choice": ["a" * 9000]}}, "structured_outputs.choice"),
+        ({"logprobs": 1, "logprob_token_ids": [1.5]}, "logprob_token_ids"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": {"other": 1}}, "stream_options.other"),
         ({"temperature": "hot"}, "temperature"),
@@ -206,7 +177,12 @@ def test_hanging_up_frees_the_rows(http: httpx.Client, bundled: Endpoint, stream
     assert wait_until(lambda: running(http) == 0, 3), "the rows are still busy"
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, '{"temperature": 1' + "0" * 400 + "}"])
+HALF_A_CHARACTER = r'{"prompt": "a", "structured_outputs": {"choice": ["\ud800"]}}'
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 100_000, '{"temperature": 1' + "0" * 400 + "}", HALF_A_CHARACTER]
+)
 def test_a_body_that_no_parser_takes_is_refused(
     http: httpx.Client, bundled: Endpoint, body: str
 ) -> None:

@@ -109,8 +109,9 @@ class FaultyServer:
                 writer.write(_head(200, {"content-length": str(len(whole))}) + whole[:20])
                 await writer.drain()
                 return False
-            case "half-stream":
+            case "half-stream" | "cut-stream":
                 part = b'data: {"choices": [{"delta": {"content": "I ans'
+                part += b'wer"}}]}\n\n' if fault == "cut-stream" else b""
                 chunk = f"{len(part):x}\r\n".encode() + part + b"\r\n"
                 writer.write(_head(200, {"transfer-encoding": "chunked"}) + chunk)
                 await writer.drain()

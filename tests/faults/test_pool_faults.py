@@ -60,6 +60,12 @@ async def revise(
         return await run_revise(run, make_prompts(count), setup, concurrency=concurrency)
 
 
+async def answered(server: FaultyServer, count: int) -> None:
+    """Return when the server has given that many answers."""
+    while server.answered.total() < count:
+        await asyncio.sleep(0.005)
+
+
 def planned(run: Run, count: int) -> set[str]:
     constitution = make_constitution()
     return {
@@ -178,7 +184,7 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     async def check() -> BatchResult:
         async with serving(server) as port:
             task = asyncio.create_task(revise(run, [port], 40))
-            await asyncio.sleep(0.3)
+            await answered(server, 20)
         assert not task.done()
         await asyncio.sleep(1.0)
         async with serving(server, port):
@@ -198,7 +204,7 @@ def test_a_server_that_stays_away_interrupts_the_run_which_goes_on_later(tmp_pat
     async def check() -> None:
         async with serving(server) as port:
             task = asyncio.create_task(revise(run, [port], 40, patience=0.6))
-            await asyncio.sleep(0.3)
+            await answered(server, 20)
         started = time.monotonic()
         with pytest.raises(ServerUnavailableError, match=r"cannot be reached.*Waited"):
             await task
@@ -226,7 +232,7 @@ def test_another_model_on_the_port_is_not_taken_for_ours(tmp_path: Path) -> None
         ours.latency, other.weights = 0.01, "w2"
         async with serving(ours) as port:
             task = asyncio.create_task(revise(run, [port], 40))
-            await asyncio.sleep(0.3)
+            await answered(ours, 20)
         async with serving(other, port):
             with pytest.raises(ServerUnavailableError, match="other weights"):
                 await task
@@ -247,7 +253,7 @@ def test_a_hanging_server_is_noticed_and_its_requests_are_asked_again(tmp_path: 
         async with serving(server) as port:
             limits = {"read_seconds": 60.0, "stall_seconds": 0.5}
             task = asyncio.create_task(revise(run, [port], 40, **limits))
-            await asyncio.sleep(0.3)
+            await answered(server, 20)
             state["hangs"] = True
             await asyncio.sleep(2.5)
             assert not task.done()
@@ -285,13 +291,14 @@ def test_two_servers_share_the_load_and_stand_in_for_each_other(tmp_path: Path) 
         async with serving(both[0]) as first:
             async with serving(both[1]) as second:
                 task = asyncio.create_task(revise(run, [first, second], 60))
-                await asyncio.sleep(0.4)
+                await answered(both[0], 30)
+                await answered(both[1], 30)
             return await task
 
     assert asyncio.run(check()).failed == 0
     assert {row.row_id: row.text for row in rows_of(run)} == wanted
     shares = [sum(server.answered.values()) for server in both]
-    assert min(shares) > 10, shares
+    assert min(shares) >= 30, shares
 
 
 def test_servers_of_two_models_are_refused() -> None:
@@ -318,12 +325,11 @@ def test_a_cancelled_run_keeps_every_answer_that_had_come(tmp_path: Path) -> Non
     async def check() -> None:
         async with serving(server) as port:
             task = asyncio.create_task(revise(run, [port], 200))
-            await asyncio.sleep(0.5)
+            await answered(server, 50)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            answered = sum(server.answered.values())
-            assert answered - len(rows_of(run)) <= 16
+            assert server.answered.total() - len(rows_of(run)) <= 16
             await revise(run, [port], 200)
 
     asyncio.run(check())

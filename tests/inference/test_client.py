@@ -190,6 +190,10 @@ def test_retries_end() -> None:
     ("fault", "kind"),
     [
         (refusal("This model's maximum context length is 9 tokens.", 400), ContextLengthError),
+        (
+            refusal("max_tokens=900 cannot be greater than max_model_len=512.", 400),
+            ContextLengthError,
+        ),
         (refusal("temperature must be smaller", 400, "temperature"), RequestRejectedError),
         (refusal("The model `m` does not exist.", 404), UnknownModelError),
         (reply({"error": "Unauthorized"}, 401), RequestRejectedError),

@@ -69,7 +69,20 @@ def test_generators_differ_by_seed_and_choice() -> None:
 
 def test_logprobs_are_raw_and_ordered() -> None:
     logits = torch.tensor([[0.0, 2.0, 1.0]])
-    (entry,) = compute_logprobs(logits, torch.tensor([2]), 2)
+    (entry,) = compute_logprobs(logits, torch.tensor([2]), [2])
     table = torch.log_softmax(logits[0], -1).tolist()
     assert entry.logprob == pytest.approx(table[2])
-    assert [token for token, _ in entry.top] == [1, 2]
+    assert [token for token, _ in entry.others] == [1, 2]
+
+
+def test_rows_are_told_what_each_wants() -> None:
+    logits = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
+    wanted = [3, (7, 2, 7), 0, (29,)]
+    told = compute_logprobs(logits, torch.tensor([1, 2, 3, 4]), wanted)
+    table = torch.log_softmax(logits, -1)
+    assert [len(entry.others) for entry in told] == [3, 3, 0, 1]
+    assert told[1].others == tuple((token, table[1, token].item()) for token in (7, 2, 7))
+    for row, want in enumerate(wanted):
+        # Whatever the neighbours want, to the last bit.
+        (alone,) = compute_logprobs(logits[row : row + 1], torch.tensor([row + 1]), [want])
+        assert told[row] == alone

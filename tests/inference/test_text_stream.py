@@ -57,7 +57,7 @@ def test_stop_strings_across_pieces(cut: int) -> None:
         assert "S" not in shown, "part of the stop string was shown"
         if stopped:
             break
-    assert (shown, stopped) == ("one two ", True)
+    assert (shown, stopped, scanner.met) == ("one two ", True, "STOP")
 
 
 def test_what_only_looked_like_a_stop_is_given_back() -> None:

@@ -22,20 +22,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cai_core.inference.handshake import compute_proof
 from cai_core.inference.local_server.batching import BatchingEngine
+from cai_core.inference.local_server.chat import encode_conversation
+from cai_core.inference.local_server.fields import BadRequest
 from cai_core.inference.local_server.generation import EngineFailure, Generation
 from cai_core.inference.local_server.loading import LoadedModel
+from cai_core.inference.local_server.metrics import MEDIA_TYPE, render_metrics
 from cai_core.inference.local_server.schema import (
-    BadRequest,
+    Conversation,
     GenerationRequest,
     parse_chat,
     parse_completion,
+    parse_tokenize,
 )
 from cai_core.inference.local_server.sequences import Delta, Sink
 from cai_core.inference.local_server.wire import build_error
 
 Handler = Callable[[Request], Awaitable[Response]]
 # Looking at these does not keep a server up, nor does it need a key.
-OPEN_PATHS = frozenset({"/health", "/version"})
+OPEN_PATHS = frozenset({"/health", "/version", "/metrics"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ class ModelServer:
     """The routes' shared state: one model and one engine.
 
     Args:
-        api_key: guards everything but `/health` and `/version`; None leaves it open.
+        api_key: guards everything but OPEN_PATHS; None leaves it open.
     """
 
     def __init__(self, model: LoadedModel, served: Served, *, api_key: str | None = None) -> None:
@@ -117,6 +121,7 @@ class ModelServer:
                 Route("/tokenize", self._guarded(self._tokenize), methods=["POST"]),
                 Route("/handshake", self._handshake),
                 Route("/health", self._health),
+                Route("/metrics", self._metrics),
                 Route("/version", self._version),
             ],
             middleware=[Middleware(_Tracked, activity=self.activity)],
@@ -179,40 +184,52 @@ class ModelServer:
         }
         return JSONResponse({"object": "list", "data": [card]})
 
+    async def _metrics(self, _request: Request) -> Response:
+        text = render_metrics(self._served.model_id, self._engine.load, self._engine.tokens)
+        return Response(text, media_type=MEDIA_TYPE)
+
     async def _tokenize(self, request: Request) -> Response:
-        body = await _read_json(request)
-        prompt = body.get("prompt") if isinstance(body, dict) else None
-        if not isinstance(prompt, str) or set(body) - {"model", "prompt"}:
-            raise BadRequest("Give prompt (a text) and perhaps model, nothing else.")
-        tokens = self._model.encode(prompt)
+        asked = parse_tokenize(await _read_json(request))
+        if asked.model is not None:
+            self._check_model(asked.model)
+        if asked.conversation is not None:
+            tokens = self._encode(asked.conversation)
+        else:
+            prompt = asked.prompt or ""
+            tokens = self._model.encode(prompt, special_tokens=asked.add_special_tokens)
         length = self._model.context_length
-        return JSONResponse({"count": len(tokens), "max_model_len": length, "tokens": tokens})
+        told = {"count": len(tokens), "max_model_len": length, "tokens": tokens}
+        return JSONResponse({**told, "token_strs": None})
 
     async def _completions(self, request: Request) -> Response:
         asked = parse_completion(await _read_json(request))
-        self._check_model(asked)
+        self._check_model(asked.model)
         prompts = [
-            self._model.encode(prompt) if isinstance(prompt, str) else list(prompt)
+            self._model.encode(prompt, special_tokens=asked.add_special_tokens)
+            if isinstance(prompt, str)
+            else list(prompt)
             for prompt in asked.prompts
         ]
         return await self._answer(request, asked, prompts)
 
     async def _chat(self, request: Request) -> Response:
         asked = parse_chat(await _read_json(request))
-        self._check_model(asked)
+        self._check_model(asked.model)
+        assert asked.conversation is not None
+        return await self._answer(request, asked, [self._encode(asked.conversation)])
+
+    def _encode(self, conversation: Conversation) -> list[int]:
         try:
-            prompt = self._model.encode_chat(list(asked.messages or ()))
+            return encode_conversation(conversation, self._model.tokenizer)
         except (TemplateError, ValueError) as error:
             raise BadRequest(
                 f"The model's chat template refused the messages: {error}", param="messages"
             ) from error
-        return await self._answer(request, asked, [prompt])
 
-    def _check_model(self, asked: GenerationRequest) -> None:
-        if asked.model != self._served.model_id:
+    def _check_model(self, name: str) -> None:
+        if name != self._served.model_id:
             raise BadRequest(
-                f"The model `{asked.model}` does not exist. "
-                f"Served here: `{self._served.model_id}`.",
+                f"The model `{name}` does not exist. Served here: `{self._served.model_id}`.",
                 param="model",
                 status=404,
             )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
+from cai_core.inference.local_server.choices import keep_allowed
 from cai_core.inference.local_server.loading import LoadedModel, padded_length
 from cai_core.inference.local_server.sampling import (
     BatchSampler,
@@ -52,6 +53,8 @@ class BatchingEngine:
         self._wake = threading.Condition()
         self._stopping = False
         self._sampler: BatchSampler | None = None
+        self._prompt_tokens = 0
+        self._generated_tokens = 0
         self._thread = threading.Thread(target=self._run, name="batching-engine", daemon=True)
 
     def start(self) -> None:
@@ -74,6 +77,11 @@ class BatchingEngine:
     def load(self) -> tuple[int, int]:
         """How many sequences run and how many wait."""
         return len(self._running), len(self._waiting)
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Prompt tokens read and tokens generated since the start, of every sequence."""
+        return self._prompt_tokens, self._generated_tokens
 
     def submit(self, sequences: Iterable[Sequence]) -> None:
         """Queue sequences; their sinks hear of every token."""
@@ -128,12 +136,13 @@ class BatchingEngine:
         unique: dict[tuple[int, ...], int] = {}
         which = [unique.setdefault(tuple(s.prompt_ids), len(unique)) for s in group]
         logits, prompt_cache = self._model.read_prompts([list(prompt) for prompt in unique])
-        for sequence, index in zip(group, which, strict=True):
-            row = len(self._running)
-            self._cache.store(row, prompt_cache, index, len(sequence.prompt_ids))
-            self._running.append(sequence)
-            self._joining.remove(sequence)
+        lengths = [len(sequence.prompt_ids) for sequence in group]
+        prompts = list(zip(which, lengths, strict=True))
+        self._cache.store(len(self._running), prompt_cache, prompts)
+        self._running += group
+        self._joining = [sequence for sequence in self._joining if sequence not in group]
         self._sampler = None
+        self._prompt_tokens += sum(lengths)
         return self._choose(group, logits[which], self._new_sampler(group))
 
     def _decode(self) -> list[tuple[Sink, Delta]]:
@@ -158,8 +167,11 @@ class BatchingEngine:
         self, sequences: list[Sequence], logits: torch.Tensor, sampler: BatchSampler
     ) -> list[tuple[Sink, Delta]]:
         """Choose each row's token, tell its sequence, and drop those that are finished."""
+        # Before the log-probabilities, as in vLLM: they are those of the allowed tokens.
+        keep_allowed(logits, _collect_allowed(sequences))
         chosen = sampler.choose(logits, [s.next_uniform() for s in sequences])
         logprobs = _wanted_logprobs(sequences, logits, chosen)
+        self._generated_tokens += len(sequences)
         deltas, finished = [], set()
         for index, (sequence, token) in enumerate(zip(sequences, chosen.tolist(), strict=True)):
             delta = sequence.accept(token, logprobs.get(index), self._model.eos_ids)
@@ -195,12 +207,23 @@ class BatchingEngine:
         return failed
 
 
+def _collect_allowed(sequences: list[Sequence]) -> dict[int, torch.Tensor]:
+    """Row → the tokens that it may choose, for rows that may not choose all."""
+    allowed = ((row, sequence.allowed_tokens()) for row, sequence in enumerate(sequences))
+    return {row: tokens for row, tokens in allowed if tokens is not None}
+
+
 def _wanted_logprobs(
     sequences: list[Sequence], logits: torch.Tensor, chosen: torch.Tensor
 ) -> dict[int, TokenLogprobs]:
     """Log-probabilities for the rows that asked; computed for those rows only."""
-    asking = [i for i, s in enumerate(sequences) if s.sampling.logprobs is not None]
-    if not asking:
+    wanted = {
+        row: sequence.sampling.logprobs
+        for row, sequence in enumerate(sequences)
+        if sequence.sampling.logprobs is not None
+    }
+    if not wanted:
         return {}
-    count = max(sequences[i].sampling.logprobs or 0 for i in asking)
-    return dict(zip(asking, compute_logprobs(logits[asking], chosen[asking], count), strict=True))
+    rows = list(wanted)
+    told = compute_logprobs(logits[rows], chosen[rows], list(wanted.values()))
+    return dict(zip(rows, told, strict=True))

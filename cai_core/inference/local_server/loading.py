@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
-import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicCache
 
 from cai_core.errors import ModelError
+from cai_core.inference.local_server.choices import TokenBytes, read_token_bytes
 from cai_core.inference.local_server.slot_cache import LEAST_ROWS, SlotCache, fill_up
 
 logger = logging.getLogger(__name__)
@@ -30,6 +29,7 @@ class LoadedModel:
     Attributes:
         context_length: tokens of prompt and answer together.
         eos_ids: every token that ends an answer.
+        token_bytes: what each token stands for; empty where the tokenizer's kind is not known.
         repeatability: `exact` when the arithmetic was seen to give the same bits for a
             sequence alone and in a batch, else `statistical`.
     """
@@ -40,6 +40,7 @@ class LoadedModel:
     context_length: int
     layer_count: int
     eos_ids: frozenset[int]
+    token_bytes: TokenBytes
     repeatability: Literal["exact", "statistical"] = "statistical"
 
     def read_prompts(self, prompts: list[list[int]]) -> tuple[torch.Tensor, Cache]:
@@ -97,27 +98,6 @@ class LoadedModel:
         """How many tokens the model knows."""
         return int(self.model.get_input_embeddings().num_embeddings)
 
-    def encode_chat(self, messages: list[dict[str, str]]) -> list[int]:
-        """The prompt tokens of a conversation through the model's own chat template.
-
-        A control token that a message spells out (`<|end|>`) stays plain text, so no message
-        can end its turn or speak for another role. vLLM reads it as the token.
-        """
-        marked, spelled, marker = mark_control_tokens(messages, self.tokenizer)
-        text = self.tokenizer.apply_chat_template(
-            marked, tokenize=False, add_generation_prompt=True
-        )
-        if not spelled:
-            return self.encode(text, special_tokens=False)
-        ids: list[int] = []
-        for place, piece in enumerate(re.split(f"{marker}([0-9]+);", text)):
-            plain = place % 2 == 1
-            part = spelled[int(piece)] if plain else piece
-            ids += self.tokenizer(part, add_special_tokens=False, split_special_tokens=plain)[
-                "input_ids"
-            ]
-        return ids
-
     def encode(self, text: str, *, special_tokens: bool = True) -> list[int]:
         """Tokens of a plain text, with the tokenizer's own start token where it has one."""
         ids = self.tokenizer(text, add_special_tokens=special_tokens)["input_ids"]
@@ -135,30 +115,6 @@ class LoadedModel:
     def token_text(self, token: int) -> str:
         """One token as text, special tokens named; for log-probabilities."""
         return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
-
-
-def mark_control_tokens(
-    messages: list[dict[str, str]], tokenizer: Any
-) -> tuple[list[dict[str, str]], list[str], str]:
-    """Put `<marker><number>;` in the place of each control token that a message spells out.
-
-    Returns:
-        The messages, the texts that were replaced, and the marker, which nobody can foresee.
-    """
-    added = tokenizer.added_tokens_decoder.values()
-    controls = sorted({t.content for t in added if t.special and t.content}, key=len, reverse=True)
-    marker = f"control-{secrets.token_hex(16)}-"
-    spelled: list[str] = []
-
-    def mark(found: re.Match[str]) -> str:
-        spelled.append(found[0])
-        return f"{marker}{len(spelled) - 1};"
-
-    if not controls:
-        return messages, spelled, marker
-    pattern = re.compile("|".join(map(re.escape, controls)))
-    marked = [{**turn, "content": pattern.sub(mark, turn["content"])} for turn in messages]
-    return marked, spelled, marker
 
 
 def padded_length(length: int) -> int:
@@ -193,6 +149,7 @@ def load_model(folder: Path) -> LoadedModel:
         context_length=compute_context_length(text_config),
         layer_count=int(text_config.num_hidden_layers),
         eos_ids=collect_eos_ids(model, text_config, tokenizer),
+        token_bytes=read_token_bytes(tokenizer),
     )
     return _checked(loaded, folder)
 
@@ -267,7 +224,7 @@ def _last_logits(loaded: LoadedModel, prompts: list[list[int]]) -> torch.Tensor:
     cache = SlotCache(loaded.layer_count)
     for row, prompt in enumerate(prompts):
         _, filled = loaded.read_prompts([prompt[:-1]])
-        cache.store(row, filled, 0, len(prompt) - 1)
+        cache.store(row, filled, [(0, len(prompt) - 1)])
     lengths = [len(prompt) - 1 for prompt in prompts]
     mask = cache.begin_step(torch.tensor(lengths, device=loaded.device), max(lengths))
     tokens = torch.tensor([prompt[-1] for prompt in prompts], device=loaded.device)

@@ -18,12 +18,13 @@ class TokenLogprobs:
     """Raw log-probabilities (before temperature) at one position.
 
     Attributes:
-        top: the most likely tokens and their log-probabilities, best first.
+        others: the most likely tokens and their log-probabilities, best first; or those of the
+            tokens that the request named, in its order. The chosen token may be among them.
     """
 
     token_id: int
     logprob: float
-    top: tuple[tuple[int, float], ...]
+    others: tuple[tuple[int, float], ...]
 
 
 def make_generator(seed: int, choice: int) -> random.Random:
@@ -50,7 +51,7 @@ class BatchSampler:
     ) -> None:
         drawn = [temperature >= GREEDY_BELOW for temperature in temperatures]
         divisors = [t if use else 1.0 for t, use in zip(temperatures, drawn, strict=True)]
-        self.any_drawn = any(drawn)
+        self.any_drawn, self.all_drawn = any(drawn), all(drawn)
         self.drawn = torch.tensor(drawn, device=device)
         self.divisors = torch.tensor(divisors, device=device).unsqueeze(1)
         self.top_ps = torch.tensor(list(top_ps), dtype=torch.float64, device=device).unsqueeze(1)
@@ -66,14 +67,13 @@ class BatchSampler:
         Returns:
             Token ids [B].
         """
-        greedy = logits.argmax(dim=-1)
         if not self.any_drawn:
-            return greedy
+            return logits.argmax(dim=-1)
         probs = torch.softmax(logits / self.divisors, dim=-1).double()
         if self.any_nucleus:
             probs = keep_nucleus(probs, self.top_ps)
         drawn = _invert_cdf(probs, torch.tensor(uniforms, dtype=torch.float64))
-        return torch.where(self.drawn, drawn, greedy)
+        return drawn if self.all_drawn else torch.where(self.drawn, drawn, logits.argmax(dim=-1))
 
 
 def keep_nucleus(probs: torch.Tensor, top_ps: torch.Tensor) -> torch.Tensor:
@@ -89,18 +89,41 @@ def keep_nucleus(probs: torch.Tensor, top_ps: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(probs).scatter_(-1, order, ordered)
 
 
+# How many of the most likely tokens a row wants to hear of, or which tokens.
+Wanted = int | tuple[int, ...]
+
+
 def compute_logprobs(
-    logits: torch.Tensor, chosen: torch.Tensor, top_count: int
+    logits: torch.Tensor, chosen: torch.Tensor, wanted: Sequence[Wanted]
 ) -> list[TokenLogprobs]:
-    """Raw log-probabilities of the chosen and the `top_count` best tokens, a row each."""
+    """Raw log-probabilities of the chosen token and of those that each row wants.
+
+    Args:
+        logits: [B, vocabulary].
+        chosen: token ids [B].
+        wanted: one a row.
+    """
     table = torch.log_softmax(logits.float(), dim=-1)
     picked = table.gather(-1, chosen.unsqueeze(-1)).squeeze(-1).tolist()
-    best = table.topk(top_count, dim=-1)
-    values, indices = best.values.tolist(), best.indices.tolist()
-    return [
-        TokenLogprobs(token, logprob, tuple(zip(ids, row, strict=True)))
-        for token, logprob, ids, row in zip(chosen.tolist(), picked, indices, values, strict=True)
+    best = _find_best(table, max(w for w in (0, *wanted) if isinstance(w, int)))
+    others = [
+        best[row][:want] if isinstance(want, int) else _look_up(table[row], want)
+        for row, want in enumerate(wanted)
     ]
+    rows = zip(chosen.tolist(), picked, others, strict=True)
+    return [TokenLogprobs(token, logprob, tuple(listed)) for token, logprob, listed in rows]
+
+
+def _find_best(table: torch.Tensor, count: int) -> list[list[tuple[int, float]]]:
+    """The `count` largest of each row, best first."""
+    best = table.topk(count, dim=-1)
+    rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [list(zip(ids, values, strict=True)) for ids, values in rows]
+
+
+def _look_up(row: torch.Tensor, tokens: tuple[int, ...]) -> list[tuple[int, float]]:
+    where = torch.tensor(tokens, device=row.device)
+    return list(zip(tokens, row[where].tolist(), strict=True))
 
 
 def _invert_cdf(probs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cai_core.inference.local_server.sampling import TokenLogprobs, make_generator
+import torch
+
+from cai_core.inference.local_server.choices import ChoiceTable
+from cai_core.inference.local_server.sampling import TokenLogprobs, Wanted, make_generator
 from cai_core.inference.local_server.text_stream import Detokenizer, StopScanner
 
 
@@ -20,8 +23,10 @@ class Sampling:
         top_p: in (0, 1].
         seed: None draws a fresh one.
         stop: texts that end the answer and are left out of it.
-        logprobs: how many alternatives to report a token, None for no log-probabilities.
-        ignore_eos: go on past the end token.
+        logprobs: how many alternatives to report a token, or which tokens; None for no
+            log-probabilities.
+        choices: the answer is one of these; None leaves it free.
+        ignore_eos: go on past the end token; not where the answer is one of `choices`.
     """
 
     max_tokens: int
@@ -29,7 +34,8 @@ class Sampling:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    logprobs: int | None = None
+    logprobs: Wanted | None = None
+    choices: ChoiceTable | None = None
     ignore_eos: bool = False
 
 
@@ -40,6 +46,7 @@ class Delta:
     Attributes:
         tokens: how many tokens this covers, the end token too.
         finish_reason: `stop`, `length` or `error`; None while it goes on.
+        stop_reason: the stop text that ended the answer, if one did.
     """
 
     choice: int
@@ -47,6 +54,7 @@ class Delta:
     tokens: int
     logprobs: tuple[TokenLogprobs, ...] = ()
     finish_reason: str | None = None
+    stop_reason: str | None = None
 
 
 Sink = Callable[[Delta], None]
@@ -74,6 +82,7 @@ class Sequence:
     generated: int = 0
     last_token: int = -1
     cancelled: bool = False
+    _spoken: bytes = b""
     _scanner: StopScanner = field(init=False)
     _uniform: Callable[[], float] = field(init=False)
     _untold_text: list[str] = field(default_factory=list)
@@ -95,6 +104,11 @@ class Sequence:
         """The next number of this sequence's own stream; one a token, whoever else runs."""
         return self._uniform()
 
+    def allowed_tokens(self) -> torch.Tensor | None:
+        """The tokens that may come next; None for all."""
+        choices = self.sampling.choices
+        return None if choices is None else choices.allowed(self._spoken)
+
     def accept(
         self, token: int, logprobs: TokenLogprobs | None, eos_ids: frozenset[int]
     ) -> Delta | None:
@@ -104,6 +118,9 @@ class Sequence:
         self._untold_tokens += 1
         if logprobs is not None:
             self._untold_logprobs.append(logprobs)
+        choices = self.sampling.choices
+        if choices is not None:
+            self._spoken = choices.extend(self._spoken, token)
         reason = self._extend_text(token, eos_ids)
         if reason is None and not (self.streaming and any(self._untold_text)):
             return None
@@ -115,7 +132,8 @@ class Sequence:
 
     def _extend_text(self, token: int, eos_ids: frozenset[int]) -> str | None:
         """Add the token's text; why the answer ends here, or None."""
-        if token in eos_ids and not self.sampling.ignore_eos:
+        goes_on = self.sampling.ignore_eos and self.sampling.choices is None
+        if token in eos_ids and not goes_on:
             self._flush_text()
             return "stop"
         text, stopped = self._scanner.push(self.detokenizer.push(token))
@@ -139,6 +157,7 @@ class Sequence:
             self._untold_tokens,
             tuple(self._untold_logprobs),
             reason,
+            self._scanner.met if reason == "stop" else None,
         )
         self._untold_text, self._untold_logprobs, self._untold_tokens = [], [], 0
         return delta

@@ -9,6 +9,7 @@ other half is `main.pin_arithmetic`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ COLUMN_BLOCK = 64
 # A matrix product of fewer rows may go another way through MKL and end in other last bits (seen
 # below 4 rows on AVX2, below 8 in its compatible mode). So no product here has fewer.
 LEAST_ROWS = 8
+
+# A prompt in a prefill: its row there, and its tokens.
+Prompt = tuple[int, int]
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -43,14 +47,17 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.keys = _grown(self.keys, rows, columns)
         self.values = _grown(self.values, rows, columns)
 
-    def store(self, row: int, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Fill a row's first columns from a prompt's keys and values [heads, length, head_dim]."""
+    def store(self, first: int, filled: CacheLayerMixin, prompts: Sequence[Prompt]) -> None:
+        """Fill rows from `first` on with the keys and values of prompts that were read."""
+        assert filled.keys is not None and filled.values is not None
         if not self.is_initialized:
-            self.lazy_initialization(keys[None], values[None])
-        self.reserve(row + 1, keys.shape[1])
+            self.lazy_initialization(filled.keys, filled.values)
+        # For all of them at once: row by row, a batch of 64 was copied seven times.
+        self.reserve(first + len(prompts), max(length for _, length in prompts))
         assert self.keys is not None and self.values is not None
-        self.keys[row, :, : keys.shape[1]] = keys
-        self.values[row, :, : values.shape[1]] = values
+        for row, (index, length) in enumerate(prompts, first):
+            self.keys[row, :, :length] = filled.keys[index, :, :length]
+            self.values[row, :, :length] = filled.values[index, :, :length]
 
     def copy_row(self, source: int, target: int, length: int) -> None:
         """Copy a row's first `length` columns over another row's."""
@@ -120,12 +127,11 @@ class SlotCache(Cache):
         mask = torch.zeros(visible.shape, device=positions.device)
         return mask.masked_fill_(~visible, float("-inf"))[:, None, None, :]
 
-    def store(self, row: int, prompt_cache: Cache, index: int, length: int) -> None:
-        """Take over a prompt's keys and values: row `index` of a prefill, `length` tokens."""
+    def store(self, first: int, prompt_cache: Cache, prompts: Sequence[Prompt]) -> None:
+        """Take over the keys and values of prompts, into the rows from `first` on."""
         for layer, filled in zip(self.slot_layers(), prompt_cache.layers, strict=True):
             assert isinstance(filled, CacheLayerMixin)
-            assert filled.keys is not None and filled.values is not None
-            layer.store(row, filled.keys[index, :, :length], filled.values[index, :, :length])
+            layer.store(first, filled, prompts)
 
     def copy_row(self, source: int, target: int, length: int) -> None:
         """Copy a row in every layer."""

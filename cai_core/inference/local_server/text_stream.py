@@ -51,21 +51,26 @@ class StopScanner:
 
     Args:
         stops: non-empty texts; the earliest in the text wins.
+
+    Attributes:
+        met: the stop text that was met, None while none was.
     """
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._stops = tuple(stops)
         self._held = ""
+        self.met: str | None = None
 
     def push(self, piece: str) -> tuple[str, bool]:
         """The text that is now safe to show, and whether a stop string was met."""
         if not self._stops:
             return piece, False
         text = self._held + piece
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        found = [(text.find(stop), stop) for stop in self._stops if stop in text]
         if found:
             self._held = ""
-            return text[: min(found)], True
+            at, self.met = min(found, key=lambda place: place[0])
+            return text[:at], True
         keep = self._longest_start_of_a_stop(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep], False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +15,9 @@ from cai_core.inference.local_server.sequences import Delta
 
 DONE = b"data: [DONE]\n\n"
 _ERROR_TYPES = {400: "BadRequestError", 401: "UnauthorizedError", 404: "NotFoundError"}
+
+# What vLLM writes for -inf, which JSON has no word for: tokens that a constraint forbids.
+LEAST_LOGPROB = -9999.0
 
 TokenText = Callable[[int], str]
 
@@ -38,6 +41,7 @@ class Answer:
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     tokens: int = 0
     finish_reason: str | None = None
+    stop_reason: str | None = None
 
     def add(self, delta: Delta) -> None:
         """Append what a step brought."""
@@ -45,6 +49,22 @@ class Answer:
         self.logprobs.extend(delta.logprobs)
         self.tokens += delta.tokens
         self.finish_reason = delta.finish_reason
+        self.stop_reason = delta.stop_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How log-probabilities are shown.
+
+    Attributes:
+        count: alternatives a token, None for no log-probabilities.
+        named: the request named the tokens: all that were looked up are shown.
+        as_ids: write tokens as `token_id:123`, which no two tokens share.
+    """
+
+    count: int | None
+    named: bool
+    as_ids: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +72,27 @@ class Envelope:
     """What every body and chunk of one response shares.
 
     Attributes:
-        chat: whether this answers `/v1/chat/completions`.
-        logprobs: alternatives a token to show, None for none.
+        role: who speaks, for `/v1/chat/completions`; None for `/v1/completions`.
     """
 
-    chat: bool
+    role: str | None
     model: str
-    logprobs: int | None
+    shown: Shown
     token_text: TokenText
     id: str
     created: int
 
     @classmethod
-    def new(
-        cls, *, chat: bool, model: str, logprobs: int | None, token_text: TokenText
-    ) -> Envelope:
+    def new(cls, *, role: str | None, model: str, shown: Shown, token_text: TokenText) -> Envelope:
         """An envelope with a fresh id, made now."""
-        prefix = "chatcmpl" if chat else "cmpl"
+        prefix = "cmpl" if role is None else "chatcmpl"
         made = f"{prefix}-{secrets.token_hex(16)}"
-        return cls(chat, model, logprobs, token_text, made, int(time.time()))
+        return cls(role, model, shown, token_text, made, int(time.time()))
+
+    @property
+    def chat(self) -> bool:
+        """Whether this answers `/v1/chat/completions`."""
+        return self.role is not None
 
     def body(self, answers: Iterable[Answer], prompt_tokens: int) -> dict[str, Any]:
         """The whole response."""
@@ -82,16 +104,23 @@ class Envelope:
 
     def role_chunk(self, choice: int) -> dict[str, Any]:
         """The first chunk of a chat stream: the role, and no text yet."""
-        delta = {"role": "assistant", "content": ""}
+        delta = {"role": self.role, "content": ""}
         return self._chunk([{"index": choice, "delta": delta, **_UNFINISHED}])
 
-    def delta_chunk(self, delta: Delta) -> dict[str, Any]:
-        """What one step added."""
+    def delta_chunk(self, delta: Delta, offset: int = 0) -> dict[str, Any]:
+        """What one step added.
+
+        Args:
+            offset: where its first token begins among this choice's tokens, in characters.
+        """
         shown = {"delta": {"content": delta.text}} if self.chat else {"text": delta.text}
-        reason = delta.finish_reason
-        ends = {"finish_reason": reason, "stop_reason": None}
-        logprobs = self._logprobs(delta.logprobs)
+        ends = {"finish_reason": delta.finish_reason, "stop_reason": delta.stop_reason}
+        logprobs = self._logprobs(delta.logprobs, offset)
         return self._chunk([{"index": delta.choice, **shown, "logprobs": logprobs, **ends}])
+
+    def measure(self, delta: Delta) -> int:
+        """Characters of the delta's tokens as log-probabilities show them."""
+        return sum(len(self._name(entry.token_id)) for entry in delta.logprobs)
 
     def usage_chunk(self, prompt_tokens: int, tokens: int) -> dict[str, Any]:
         """The last chunk before `[DONE]` when `include_usage` was asked."""
@@ -106,46 +135,67 @@ class Envelope:
 
     def _choice(self, index: int, answer: Answer) -> dict[str, Any]:
         text = "".join(answer.text)
-        message = {"role": "assistant", "content": text}
+        message = {"role": self.role, "content": text}
         return {
             "index": index,
             **({"message": message} if self.chat else {"text": text}),
             "logprobs": self._logprobs(answer.logprobs),
             "finish_reason": answer.finish_reason,
-            "stop_reason": None,
+            "stop_reason": answer.stop_reason,
         }
 
-    def _logprobs(self, entries: Iterable[TokenLogprobs]) -> dict[str, Any] | None:
-        if self.logprobs is None:
+    def _logprobs(self, entries: Iterable[TokenLogprobs], offset: int = 0) -> dict[str, Any] | None:
+        if self.shown.count is None:
             return None
         if self.chat:
-            return {"content": [self._chat_entry(entry, self.logprobs) for entry in entries]}
-        return self._completion_logprobs(list(entries), self.logprobs)
+            return {"content": [self._chat_entry(entry) for entry in entries]}
+        return self._completion_logprobs(list(entries), offset)
 
-    def _chat_entry(self, entry: TokenLogprobs, count: int) -> dict[str, Any]:
-        top = [self._named(token, logprob) for token, logprob in entry.top[:count]]
-        return {**self._named(entry.token_id, entry.logprob), "top_logprobs": top}
+    def _chat_entry(self, entry: TokenLogprobs) -> dict[str, Any]:
+        # The chosen token comes first and counts as one of the alternatives, as in vLLM.
+        listed = list(_list_tokens(entry).items())
+        top = listed if self.shown.named else listed[: self.shown.count]
+        return {
+            "token": self._name(entry.token_id),
+            "logprob": _writable(entry.logprob),
+            "bytes": list(self.token_text(entry.token_id).encode()),
+            "top_logprobs": [self._alternative(token, logprob) for token, logprob in top],
+        }
 
-    def _named(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self.token_text(token)
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+    def _alternative(self, token: int, logprob: float) -> dict[str, Any]:
+        name = self._name(token)
+        return {"token": name, "logprob": logprob, "bytes": list(name.encode())}
 
-    def _completion_logprobs(self, entries: list[TokenLogprobs], count: int) -> dict[str, Any]:
-        tokens = [self.token_text(entry.token_id) for entry in entries]
-        offsets = [0]
+    def _completion_logprobs(self, entries: Sequence[TokenLogprobs], offset: int) -> dict[str, Any]:
+        tokens = [self._name(entry.token_id) for entry in entries]
+        offsets = [offset]
         for token in tokens[:-1]:
             offsets.append(offsets[-1] + len(token))
         tops = [
-            {self.token_text(token): value for token, value in (*entry.top[:count], chosen)}
+            {self._name(token): value for token, value in _list_tokens(entry).items()}
             for entry in entries
-            for chosen in [(entry.token_id, entry.logprob)]
         ]
         return {
             "text_offset": offsets[: len(tokens)],
-            "token_logprobs": [entry.logprob for entry in entries],
+            "token_logprobs": [_writable(entry.logprob) for entry in entries],
             "tokens": tokens,
             "top_logprobs": tops,
         }
+
+    def _name(self, token: int) -> str:
+        return f"token_id:{token}" if self.shown.as_ids else self.token_text(token)
+
+
+def _list_tokens(entry: TokenLogprobs) -> dict[int, float]:
+    """The chosen token, then the others, each once."""
+    listed = {entry.token_id: _writable(entry.logprob)}
+    for token, logprob in entry.others:
+        listed.setdefault(token, _writable(logprob))
+    return listed
+
+
+def _writable(logprob: float) -> float:
+    return max(logprob, LEAST_LOGPROB)
 
 
 _UNFINISHED = {"logprobs": None, "finish_reason": None}
