@@ -1,6 +1,6 @@
 # Everything a person does here. Each target makes .venv and installs what is missing by itself.
 .DEFAULT_GOAL := help
-.PHONY: help install app test lint bench demo-model recordings screenshots
+.PHONY: help install app test test-vllm lint bench demo-model recordings screenshots
 
 PY := .venv/bin/python
 # The demo model and the tests run beside other work: more threads lose more than they gain.
@@ -19,6 +19,11 @@ test:  ## Run every test, a real browser included (ARGS="tests/pages -k stop" fo
 	@scripts/setup.sh dev
 	@CAI_BROWSER="$(CAI_BROWSER)" scripts/browser.sh
 	@CAI_BROWSER="$(CAI_BROWSER)" $(PY) -m pytest $(ARGS)
+
+test-vllm:  ## Run the keeper's and the contract tests against a real vLLM (a CPU build; 3 GB)
+	@scripts/setup.sh dev
+	@[ -n "$$CAI_VLLM_PYTHON" ] || scripts/vllm_env.sh
+	@CAI_REQUIRE_VLLM=1 nice -n 10 $(PY) -m pytest $(or $(ARGS),tests/contract tests/vllm)
 
 lint:  ## Check style, format and types
 	@scripts/setup.sh dev

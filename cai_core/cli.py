@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from cai_core import __version__
-from cai_core.commands import constitution, doctor, importing, index, revise, verify
+from cai_core.commands import constitution, doctor, importing, index, models, revise, verify, vllm
 from cai_core.demo_world import cli as demo_cli
 from cai_core.errors import CaiError
 from cai_core.inference import serve_cli
@@ -25,7 +25,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"CAI Workbench {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (revise, constitution, importing, serve_cli, demo_cli, index, verify, doctor):
+    every = (
+        revise,
+        constitution,
+        importing,
+        models,
+        serve_cli,
+        vllm,
+        demo_cli,
+        index,
+        verify,
+        doctor,
+    )
+    for module in every:
         module.add_parser(commands)
     return parser
 

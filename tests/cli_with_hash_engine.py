@@ -18,7 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cai_core import cli
 from cai_core.commands import revise
 from cai_core.errors import ServerUnavailableError, UnknownModelError
+from cai_core.inference.endpoints import EndpointConfig
 from cai_core.inference.engine import Endpoint
+from cai_core.inference.pool import PoolLoad
+from cai_core.pipeline.connect import Launched
 from tests.pipeline.engines import HashEngine
 
 
@@ -30,8 +33,7 @@ def install(settings: dict[str, Any]) -> None:
     """
 
     class LoggedEngine(HashEngine):
-        def __init__(self, endpoint: Endpoint) -> None:
-            super().__init__(endpoint.model_id, **settings)
+        load = PoolLoad(limit=8, in_flight=0, waiting=0, down=())
 
         async def __aenter__(self) -> HashEngine:
             return self
@@ -49,15 +51,20 @@ def install(settings: dict[str, Any]) -> None:
     settings = dict(settings)
     message = settings.pop("launch", None)
 
-    def ensure_server(model: str, workspace: Path) -> Endpoint:
+    class LaunchedEngine(Launched):
+        def open(self, concurrency: int | None = None, **_: Any) -> Any:
+            return LoggedEngine(self.endpoints[0].model_id, **settings)
+
+    def launch(model: str, workspace: Path) -> Launched:
         if model == "unknown":
             raise UnknownModelError("No model 'unknown'. Possible are: demo.")
         if message is not None:
             raise ServerUnavailableError(message)
-        return Endpoint(base_url="http://nowhere", model_id=model)
+        url = "http://127.0.0.1:9"
+        config = EndpointConfig(name="scripted", kind="url", urls=(url,), concurrency=8)
+        return LaunchedEngine(config=config, endpoints=(Endpoint(base_url=url, model_id=model),))
 
-    revise.ensure_server = ensure_server
-    revise.ModelClient = LoggedEngine
+    revise.launch = launch
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ WRITERS = {
     "cai_core.workspace.status": {"save_status"},
     "cai_core.workspace.versions": {"write_version"},
     "cai_core.workspace.drafts": {"write_draft", "delete_draft"},
+    "cai_core.workspace.endpoints": {"write_endpoints", "restore_endpoints"},
     "cai_core.pipeline.import_samples": {"import_anthropic_samples"},
     "cai_core.pipeline.interactive": {"run_live"},
 }

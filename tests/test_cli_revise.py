@@ -66,8 +66,7 @@ class Cli:
             redirect_stderr(stderr),
             pytest.MonkeyPatch.context() as patch,
         ):
-            patch.setattr(revise, "ensure_server", None)
-            patch.setattr(revise, "ModelClient", None)
+            patch.setattr(revise, "launch", None)
             patch.setenv("HASH_ENGINE_LOG", str(self.log))
             install(settings)
             try:

@@ -57,6 +57,9 @@ def format_progress(progress: Progress, *, bar: bool) -> str:
         parts.append(f"{progress.tokens_per_second:.0f} tokens/s")
     if progress.remaining_seconds is not None:
         parts.append(f"{format_seconds(progress.remaining_seconds)} left")
+    if progress.cost is not None:
+        parts.append(f"{progress.cost:.4g} USD")
+    parts += [f"waiting for a server: {fault}" for fault in progress.waiting_for]
     drawn = f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}] " if bar else ""
     return drawn + ", ".join(parts)
 

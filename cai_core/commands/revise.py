@@ -17,9 +17,9 @@ from cai_core.actions.runs import start_run
 from cai_core.commands.progress_line import ProgressLine
 from cai_core.constitution.importers import load_official_constitution
 from cai_core.errors import CaiError, PromptFileError, RecipeError, RunMismatchError
-from cai_core.inference.client import ModelClient
-from cai_core.inference.engine import Endpoint
-from cai_core.inference.launcher import ensure_server
+from cai_core.inference.endpoints import CONCURRENCY
+from cai_core.inference.pool import EnginePool
+from cai_core.pipeline.connect import Launched, launch
 from cai_core.pipeline.critique_revision import BatchResult, ChainSetup, prepare
 from cai_core.pipeline.few_shot import few_shot_hash, load_chat_few_shot, load_paper_few_shot
 from cai_core.pipeline.prompt_file import PromptFile, load_prompts, prompts_hash
@@ -46,8 +46,6 @@ from cai_core.workspace.versions import resolve_constitution
 
 _DEFAULT = ChainRecipe()
 _SAMPLING = SamplingParams()
-# Enough to keep the bundled server's batch full; a GPU server takes far more.
-_CONCURRENCY = 8
 # A revision's prompt holds conversation, response and critique: the completion gets the rest.
 _CONTEXT_SHARE = 4
 
@@ -56,7 +54,7 @@ _CONTEXT_SHARE = 4
 class Inputs:
     """What the command line names, read and checked."""
 
-    prompts: tuple[Prompt, ...]
+    prompts: Sequence[Prompt]
     constitution: Constitution
     few_shot: FewShot
     recipe: ReviseRecipe
@@ -79,7 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a name (its newest version), NAME@HASH, a .yaml file, or the paper's "
         "CritiqueRevisionInstructions.json",
     )
-    add("--model", required=True, help="demo, a model folder, or a server's URL")
+    add("--model", required=True, help="demo, an endpoint's name, a model folder, or a URL")
     add(
         "--out",
         type=Path,
@@ -112,9 +110,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add(
         "--concurrency",
         type=_positive,
-        default=_CONCURRENCY,
         metavar="N",
-        help="chains at a time; does not change a text (default: %(default)s)",
+        help="the most requests at once at a server; does not change a text (default: the "
+        f"endpoint's, else {CONCURRENCY}); the load adapts below it",
     )
     parser.set_defaults(run=run)
 
@@ -135,8 +133,8 @@ def run(args: argparse.Namespace) -> int:
     progress = ProgressLine()
     try:
         # Outside of the event loop: a server may take long to start, and Ctrl-C must reach it.
-        endpoints = _launch(args)
-        result = asyncio.run(_revise(args, inputs, file, progress, endpoints))
+        models = _launch(args)
+        result = asyncio.run(_revise(args, inputs, file, progress, models))
     except (KeyboardInterrupt, asyncio.CancelledError):
         progress.close()
         _tell_how_to_go_on(args)
@@ -195,20 +193,28 @@ async def _revise(
     inputs: Inputs,
     file: PromptFile,
     progress: ProgressLine,
-    endpoints: Sequence[Endpoint],
+    models: Sequence[Launched],
 ) -> BatchResult:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with AsyncExitStack() as stack:
-        setup = await _prepare(args, inputs, stack, endpoints)
+        pools = [await stack.enter_async_context(model.open(args.concurrency)) for model in models]
+        setup = await _prepare(args, inputs, pools)
         # Only now, with models that answer: a mistyped name must not leave a frozen recipe.
         recipe = _recipe(inputs, setup.recipe).as_dict()
         held = start_run(LOCAL_ACTOR, get_workspace(), args.out, kind=KIND, recipe=recipe)
         save_rejected(held, file.rejected)
         setup = replace(setup, run_id=held.run_id)
         return await run_revise(
-            held, inputs.prompts, setup, concurrency=args.concurrency, on_progress=progress
+            held,
+            inputs.prompts,
+            setup,
+            # Enough chains to fill the policy's servers; each waits for its turn.
+            concurrency=models[0].count_slots(args.concurrency),
+            on_progress=progress,
+            prices={"policy": models[0].price, "critic": models[-1].price},
+            trouble=lambda: tuple(fault for pool in pools for fault in pool.load.down),
         )
 
 
@@ -217,18 +223,16 @@ def _default_folder(inputs: Inputs) -> Path:
     return get_workspace() / "runs" / f"{KIND}-{content_hash(inputs.recipe.as_dict())[:12]}"
 
 
-def _launch(args: argparse.Namespace) -> list[Endpoint]:
-    workspace = get_workspace()
-    models = [args.model] if args.critic_model is None else [args.model, args.critic_model]
-    return [ensure_server(model, workspace) for model in models]
+def _launch(args: argparse.Namespace) -> list[Launched]:
+    """The policy, and the critic where it is another model."""
+    names = [args.model, args.critic_model or args.model]
+    return [launch(name, get_workspace()) for name in dict.fromkeys(names)]
 
 
 async def _prepare(
-    args: argparse.Namespace, inputs: Inputs, stack: AsyncExitStack, endpoints: Sequence[Endpoint]
+    args: argparse.Namespace, inputs: Inputs, pools: Sequence[EnginePool]
 ) -> ChainSetup:
-    policy, *others = [
-        await stack.enter_async_context(ModelClient(endpoint)) for endpoint in endpoints
-    ]
+    policy, *others = pools
     critic = others[0] if others else None
     recipe = inputs.recipe.chain
     setup = await prepare(recipe, inputs.constitution, policy, critic, few_shot=inputs.few_shot)

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from cai_core.errors import EndpointError
+from cai_core.errors import EndpointError, UnknownModelError
 from cai_core.inference.model_folder import DEMO
 from cai_core.inference.model_url import check_url
 
@@ -129,6 +129,8 @@ def parse_book(text: str, where: str) -> EndpointBook:
     if not isinstance(given, dict):
         raise EndpointError(f"{where}: endpoints must be a mapping of names.")
     endpoints = {name: parse_endpoint(where, name, value) for name, value in given.items()}
+    if not all(isinstance(name, str) for name in roles.values()):
+        raise EndpointError(f"{where}: roles: each must be an endpoint's name.")
     try:
         return EndpointBook(endpoints=endpoints, roles=roles)
     except EndpointError as error:
@@ -152,13 +154,18 @@ def parse_endpoint(where: str, name: Any, value: Any) -> EndpointConfig:
         return EndpointConfig(**{"name": name, **value, **tuples})
     except TypeError as error:
         raise EndpointError(f"{at}: {error}") from error
-    except EndpointError as error:
+    except (EndpointError, UnknownModelError) as error:
         raise EndpointError(f"{where}: {error}") from error
 
 
 def dump_book(book: EndpointBook) -> str:
     """The YAML text of a book; `parse_book` is the inverse."""
-    return yaml.safe_dump(book.as_dict(), sort_keys=False, allow_unicode=True)
+    document = book.as_dict()
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if yaml.safe_load(text) == document:
+        return text
+    # Some line separators come back as others unless they are escaped.
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
 
 
 def _check_keys(where: str, document: Any, known: Any) -> None:

@@ -6,7 +6,6 @@ nobody asks for ten minutes. Nothing here imports torch.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import signal
@@ -14,8 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -24,11 +22,13 @@ from cai_core.errors import ServerUnavailableError
 from cai_core.inference.engine import Endpoint
 from cai_core.inference.handshake import compute_proof
 from cai_core.inference.model_folder import DEMO, compute_fingerprint, resolve_model
-from cai_core.inference.model_url import is_url, resolve_url
+from cai_core.inference.model_url import is_url, read_key, resolve_url
 from cai_core.inference.server_record import (
     ServerFiles,
     ServerRecord,
     load_record,
+    locked,
+    make_folder,
     read_boot_id,
     read_process_start,
     save_record,
@@ -65,12 +65,12 @@ def ensure_server(
             workspace cannot be written.
     """
     if is_url(model):
-        return resolve_url(model)
+        return resolve_url(model, key=read_key())
     name, fingerprint = _identify(model)
     files = ServerFiles.of(workspace, name)
-    _make_folder(files.lock.parent)
+    make_folder(files.lock.parent)
     deadline = time.monotonic() + timeout
-    with _locked(files.lock, deadline):
+    with locked(files.lock, deadline):
         record = load_record(files.record)
         if record is not None and record.is_alive():
             if record.fingerprint != fingerprint:
@@ -97,7 +97,7 @@ def stop_server(model: str, workspace: Path) -> bool:
     files = ServerFiles.of(workspace, _identify(model)[0])
     if not files.record.exists():
         return False
-    with _locked(files.lock, time.monotonic() + START_SECONDS):
+    with locked(files.lock, time.monotonic() + START_SECONDS):
         record = load_record(files.record)
         stopped = record is not None and _stop(record)
         files.record.unlink(missing_ok=True)
@@ -110,34 +110,6 @@ def _identify(model: str) -> tuple[str, str]:
     if folder is None:
         return model, ""
     return (model if model == DEMO else str(folder)), compute_fingerprint(folder)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ServerUnavailableError(
-            f"{folder}: cannot be made: {error.strerror}. Set CAI_WORKSPACE to a folder that "
-            "can be written."
-        ) from error
-
-
-@contextmanager
-def _locked(path: Path, deadline: float) -> Iterator[None]:
-    """Hold the lock file; the system lets go of it if we die."""
-    with path.open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ServerUnavailableError(
-                        f"{path} is held by another process that starts this server. "
-                        "Try again when it is done."
-                    ) from None
-                time.sleep(_POLL_SECONDS)
-        yield
 
 
 def _start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -28,20 +29,19 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
-def resolve_url(url: str) -> Endpoint:
-    """The endpoint of `http://host:port#model-id`, its key from CAI_API_KEY.
+def resolve_url(url: str, *, key: str | None = None) -> Endpoint:
+    """The endpoint of `http://host:port#model-id`.
 
     Without a model id the server is asked; it must serve exactly one.
 
     Raises:
         UnknownModelError: no URL that can be asked, a link-local or metadata address, or it
             serves none or several.
-        ServerUnavailableError: no id was given and the server does not answer, or CAI_API_KEY
-            cannot be sent.
+        ServerUnavailableError: no id was given and the server does not answer.
     """
     parts = _split(url)
+    _check_addresses(parts.hostname or "", parts.port or _default_port(parts))
     base = _base(parts)
-    key = read_key()
     endpoint = Endpoint(base_url=base, model_id=parts.fragment, api_key=key)
     if parts.fragment:
         return endpoint
@@ -55,7 +55,7 @@ def resolve_url(url: str) -> Endpoint:
     except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ServerUnavailableError(
             f"{base}/v1/models does not tell which models it serves: {error}. Check the URL and "
-            "CAI_API_KEY, or name the model: http://host:port#model-id."
+            "the key, or name the model: http://host:port#model-id."
         ) from error
     return Endpoint(base_url=base, model_id=model_id, api_key=key)
 
@@ -63,12 +63,17 @@ def resolve_url(url: str) -> Endpoint:
 def check_url(url: str) -> str:
     """The root of a server's URL, without `/v1`, a query or a model id.
 
+    Asks nobody: names are looked up by `resolve_url`, when the server is about to be asked.
+
     Raises:
         UnknownModelError: no URL that can be asked, or a link-local or metadata address.
     """
     if not isinstance(url, str) or not is_url(url):
         raise UnknownModelError(f"{url!r:.200} is no URL. Write http://host:port.")
-    return _base(_split(url))
+    parts = _split(url)
+    with suppress(ValueError):  # a name
+        _check_address(parts.hostname or "", str(ipaddress.ip_address(parts.hostname or "")))
+    return _base(parts)
 
 
 def _base(parts: SplitResult) -> str:
@@ -78,7 +83,7 @@ def _base(parts: SplitResult) -> str:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, _ = parts.hostname, parts.port
         httpx.URL(parts._replace(fragment="").geturl())
     except (ValueError, httpx.InvalidURL) as error:
         raise UnknownModelError(
@@ -92,8 +97,11 @@ def _split(url: str) -> SplitResult:
             f"The URL of {host} holds a user name or password. Leave them out: a key goes into "
             "CAI_API_KEY."
         )
-    _check_addresses(host, port or (443 if parts.scheme == "https" else 80))
     return parts
+
+
+def _default_port(parts: SplitResult) -> int:
+    return 443 if parts.scheme == "https" else 80
 
 
 def _check_addresses(host: str, port: int) -> None:
@@ -103,11 +111,15 @@ def _check_addresses(host: str, port: int) -> None:
     except (OSError, UnicodeError):
         return  # nobody of that name here; whoever connects says so
     for *_, address in found:
-        if _is_forbidden(str(address[0])):
-            raise UnknownModelError(
-                f"{host} is the link-local or metadata address {address[0]}, where no model "
-                "is served. Give the model server's own address."
-            )
+        _check_address(host, str(address[0]))
+
+
+def _check_address(host: str, address: str) -> None:
+    if _is_forbidden(address):
+        raise UnknownModelError(
+            f"{host} is the link-local or metadata address {address}, where no model is served. "
+            "Give the model server's own address."
+        )
 
 
 def _is_forbidden(text: str) -> bool:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from cai_core.errors import ServerUnavailableError
 from cai_core.inference.engine import Endpoint
+
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +50,7 @@ class ServerRecord:
 
     def is_alive(self) -> bool:
         """Whether this very process runs (a zombie does not)."""
-        same_boot = self.boot_id == read_boot_id()
-        return same_boot and read_process_start(self.pid) == self.process_start
+        return is_running(self.pid, self.process_start, self.boot_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,61 @@ def load_record(path: Path) -> ServerRecord | None:
 
 def save_record(path: Path, record: ServerRecord) -> None:
     """Write aside and rename, readable by the owner only."""
+    save_private(path, asdict(record))
+
+
+def save_private(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON object aside and rename it, readable by the owner only."""
     aside = path.with_suffix(f".{os.getpid()}.tmp")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(record), file)
+        json.dump(document, file)
     aside.replace(path)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of servers' records.
+
+    Raises:
+        ServerUnavailableError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerUnavailableError(
+            f"{folder}: cannot be made: {error.strerror}. Set CAI_WORKSPACE to a folder that "
+            "can be written."
+        ) from error
+
+
+@contextmanager
+def locked(path: Path, deadline: float) -> Iterator[None]:
+    """Hold the lock file; the system lets go of it if we die.
+
+    Args:
+        deadline: of `time.monotonic()`.
+
+    Raises:
+        ServerUnavailableError: another process held it until the deadline.
+    """
+    with path.open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ServerUnavailableError(
+                        f"{path} is held by another process that starts this server. "
+                        "Try again when it is done."
+                    ) from None
+                time.sleep(_POLL_SECONDS)
+        yield
+
+
+def is_running(pid: int, process_start: str, boot_id: str) -> bool:
+    """Whether the very process that was written down runs (a zombie does not)."""
+    return boot_id == read_boot_id() and read_process_start(pid) == process_start
 
 
 def read_process_start(pid: int) -> str | None:

@@ -86,6 +86,10 @@ class ServerWatch:
         running, waiting = metrics["num_requests_running"], metrics.get("num_requests_waiting", 0.0)
         return Seen(queue=(int(running), int(waiting)), hung=hung)
 
+    def rest(self) -> None:
+        """The server has nothing to do: no time passes that it could be late for."""
+        self._since = time.monotonic()
+
     async def ask_canary(self) -> None:
         """Have one token generated. A refusal counts as an answer; who can refuse lives.
 

@@ -21,7 +21,7 @@ from cai_core.pipeline.generate import (
     get_info,
     prepare,
 )
-from cai_core.pipeline.progress import Progress, ProgressMeter
+from cai_core.pipeline.progress import Prices, Progress, ProgressMeter
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.pipeline.steps import get_template_version, plan_chain
 from cai_core.records import Finding, ModelInfo, Prompt
@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 
+# A server that is waited for brings no row, and is to be told of all the same.
+_TELL_SECONDS = 1.0
 # Returns when the row is durable.
 Write = Callable[[Row], Awaitable[None]]
 
@@ -134,17 +136,26 @@ async def run_batch(
     write: Write | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     observe: Callable[[Prompt, int], Observer] | None = None,
+    prices: Prices | None = None,
+    trouble: Callable[[], tuple[str, ...]] = tuple,
 ) -> BatchResult:
     """Run every chain of every prompt, depth first, at most `concurrency` at a time.
 
-    Where the engine gives out turns, older chains go first. Nothing of a finished chain is held; read the texts from where `write` put them.
+    Where the engine gives out turns, older chains go first. Nothing of a finished chain is held;
+    read the texts from where `write` put them. Progress is told with each row, and once a second.
 
     Raises:
         ServerUnavailableError, RequestRejectedError, RunMismatchError: as `run_chain`. The
             other chains are stopped; what was written is kept.
     """
     recipe = setup.recipe
-    meter = ProgressMeter(len(prompts) * recipe.samples, recipe.rows_per_chain, on_progress)
+    meter = ProgressMeter(
+        len(prompts) * recipe.samples,
+        recipe.rows_per_chain,
+        on_progress,
+        prices=prices,
+        trouble=trouble,
+    )
     tally = _Tally()
     chains = enumerate((prompt, sample) for prompt in prompts for sample in range(recipe.samples))
 
@@ -172,7 +183,16 @@ async def run_batch(
             if tally.generated == before:
                 await asyncio.sleep(0)  # a long resume must not block the loop
 
-    await _run_workers([work() for _ in range(max(1, concurrency))])
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            meter.tell()
+
+    telling = asyncio.ensure_future(tell())
+    try:
+        await _run_workers([work() for _ in range(max(1, concurrency))])
+    finally:
+        telling.cancel()
     return tally.result()
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from cai_core.constitution import dump_constitution, load_constitution
 from cai_core.errors import CaiError
-from cai_core.inference.client import ModelClient
 from cai_core.inference.launcher import ensure_server
 from cai_core.inference.model_folder import DEMO
+from cai_core.pipeline.connect import launch
 from cai_core.pipeline.critique_revision import Chain, prepare, run_chain
 from cai_core.pipeline.live import (
     ChainBuffer,
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 KIND = "interactive"
 STEP = "chain"
 DEMO_MODEL = DEMO
+LIVE_PATIENCE = 5.0
 # T = 1 as in the paper (arXiv 2212.08073, section 3.2); 128 tokens hold every text of the demo
 # world and leave its context room for the prompt.
 PAGE_SAMPLING = SamplingParams(max_tokens=128)
@@ -67,8 +68,9 @@ async def run_live(chain_id: str, request: LiveRequest, buffer: ChainBuffer) -> 
         CaiError: the model or the workspace is not there, or the model refused a step.
     """
     workspace = get_workspace()
-    endpoint = await asyncio.to_thread(ensure_server, request.model, workspace)
-    async with ModelClient(endpoint) as engine:
+    model = await asyncio.to_thread(launch, request.model, workspace)
+    # A person waits: who does not answer soon is told of.
+    async with model.open(patience=LIVE_PATIENCE) as engine:
         setup = await prepare(
             request.recipe, request.constitution, engine, run_id=build_run_id(chain_id)
         )
@@ -155,6 +157,7 @@ def _build_step(row: Row, template: TemplateName) -> LiveStep:
         done=True,
         finding=row.finding,
         cut_short=row.finish_reason == "length",
+        reasoning=row.reasoning,
     )
 
 

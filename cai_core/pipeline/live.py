@@ -50,6 +50,7 @@ class LiveStep:
         done: False while text is still arriving, and for a step that a stop or an error cut.
         finding: what a finished critique says of its principle, else None.
         cut_short: the text ended at the token limit, not by itself.
+        reasoning: what a reasoning model thought before it, of a finished step.
     """
 
     kind: StepKind
@@ -60,6 +61,7 @@ class LiveStep:
     done: bool = False
     finding: Finding | None = None
     cut_short: bool = False
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,19 @@
-"""Prompt files: one prompt a line, good lines kept, bad ones told with line and reason."""
+"""Prompt files: one prompt a line, good lines kept, bad ones told with line and reason.
+
+A file is read once to find its good lines, and again line by line as they are needed: a run of a
+million prompts holds their places, not their texts.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, overload
 
 from cai_core.errors import PromptFileError
 from cai_core.records import Conversation, Message, Prompt, PromptKind, content_hash
@@ -29,11 +36,66 @@ class RejectedLine:
         return asdict(self)
 
 
+class LinePrompts(Sequence[Prompt]):
+    """The good lines of a file, each read when it is asked for.
+
+    Raises PromptFileError when the file has changed since its lines were found.
+    """
+
+    def __init__(
+        self, path: Path, stamp: tuple[int, ...], offsets: array[int], numbers: array[int]
+    ) -> None:
+        self._path, self._stamp = path, stamp
+        self._offsets, self._numbers = offsets, numbers
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, at: int) -> Prompt: ...
+    @overload
+    def __getitem__(self, at: slice) -> LinePrompts: ...
+    def __getitem__(self, at: int | slice) -> Prompt | LinePrompts:
+        if isinstance(at, slice):
+            return LinePrompts(self._path, self._stamp, self._offsets[at], self._numbers[at])
+        with self._open() as file:
+            return self._read(file, self._offsets[at], self._numbers[at])
+
+    def __iter__(self) -> Iterator[Prompt]:
+        with self._open() as file:
+            for offset, number in zip(self._offsets, self._numbers, strict=True):
+                yield self._read(file, offset, number)
+
+    def _open(self) -> IO[bytes]:
+        try:
+            file = self._path.open("rb")
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        if _stamp(file) != self._stamp:
+            file.close()
+            raise self._changed()
+        return file
+
+    def _read(self, file: IO[bytes], offset: int, number: int) -> Prompt:
+        file.seek(offset)
+        try:
+            text = _decode(file.readline(MAX_LINE_BYTES + 1), number)
+            return parse_prompt_line(text, number, plain=self._path.suffix == ".txt")
+        except ValueError as error:
+            raise self._changed() from error
+
+    def _changed(self) -> PromptFileError:
+        return PromptFileError(
+            f"{self._path} changed while it was in use. Bring the old file back and go on, or "
+            "start a new run with the new one."
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFile:
     """What a prompt file holds, in file order."""
 
-    prompts: tuple[Prompt, ...]
+    prompts: LinePrompts
     rejected: tuple[RejectedLine, ...]
 
 
@@ -48,20 +110,22 @@ def load_prompts(path: Path) -> PromptFile:
     """
     if path.suffix not in (".jsonl", ".txt"):
         raise PromptFileError(f"{path}: name it .jsonl (one JSON object a line) or .txt.")
-    prompts, rejected = [], []
+    offsets, numbers, rejected = array("Q"), array("Q"), []
     try:
         with path.open("rb") as file:
-            for number, raw in _lines(file):
+            stamp = _stamp(file)
+            for number, offset, raw in _lines(file):
                 try:
                     if (text := _decode(raw, number)).strip():
-                        prompts.append(parse_prompt_line(text, number, plain=path.suffix == ".txt"))
+                        parse_prompt_line(text, number, plain=path.suffix == ".txt")
+                        offsets.append(offset)
+                        numbers.append(number)
                 except ValueError as error:
                     rejected.append(RejectedLine(line=number, reason=str(error)))
     except OSError as error:
-        raise PromptFileError(
-            f"{path}: cannot be read: {error.strerror}. Check the path."
-        ) from error
-    return PromptFile(prompts=tuple(prompts), rejected=tuple(rejected))
+        raise _unreadable(path, error) from error
+    prompts = LinePrompts(path, stamp, offsets, numbers)
+    return PromptFile(prompts=prompts, rejected=tuple(rejected))
 
 
 def parse_prompt_line(text: str, number: int, *, plain: bool) -> Prompt:
@@ -116,19 +180,40 @@ def build_prompt(
 
 
 def prompts_hash(prompts: Sequence[Prompt]) -> str:
-    """One hash for a list of prompts, their ids, kinds and order included."""
-    return content_hash([[p.prompt_id, p.hash, p.kind.value, list(p.tags)] for p in prompts])
+    """One hash for a list of prompts, their ids, kinds and order included.
+
+    It is the content hash of the list of these, computed without holding the list.
+    """
+    digest, lead = hashlib.sha256(), "["
+    for prompt in prompts:
+        fields = [prompt.prompt_id, prompt.hash, prompt.kind.value, list(prompt.tags)]
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        digest.update((lead + text).encode("utf-8", "surrogatepass"))
+        lead = ","
+    digest.update(b"]" if lead == "," else b"[]")
+    return digest.hexdigest()
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines; None for one over the limit, which is skipped without being held."""
-    number = 0
+def _stamp(file: IO[bytes]) -> tuple[int, ...]:
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _unreadable(path: Path, error: OSError) -> PromptFileError:
+    return PromptFileError(f"{path}: cannot be read: {error.strerror}. Check the path.")
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, int, bytes | None]]:
+    """Lines with number and offset; None for one over the limit, skipped without being held."""
+    number, offset, start = 0, 0, 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
-        number += 1
+        number, start = number + 1, offset
+        offset += len(raw)
         oversize = len(raw) > MAX_LINE_BYTES
         while raw and not raw.endswith(b"\n") and oversize:
             raw = file.readline(MAX_LINE_BYTES)
-        yield number, None if oversize else raw
+            offset += len(raw)
+        yield number, start, None if oversize else raw
 
 
 def _decode(raw: bytes | None, number: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from cai_core.constitution import dump_constitution
 from cai_core.errors import CaiError, Cancelled
 from cai_core.pipeline.critique_revision import BatchResult, Chain, ChainSetup, run_batch
-from cai_core.pipeline.progress import Progress
+from cai_core.pipeline.progress import Prices, Progress
 from cai_core.pipeline.prompt_file import RejectedLine
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.pipeline.row_sink import RowSink
@@ -39,6 +39,8 @@ async def run_revise(
     *,
     concurrency: int,
     on_progress: Callable[[Progress], None] | None = None,
+    prices: Prices | None = None,
+    trouble: Callable[[], tuple[str, ...]] = tuple,
 ) -> BatchResult:
     """Generate what is not durable yet, then write outputs/chains.jsonl and the status.
 
@@ -64,6 +66,8 @@ async def run_revise(
                     durable=RowIndex(run, STEP),
                     write=sink.put,
                     on_progress=_status_progress(writer, on_progress),
+                    prices=prices,
+                    trouble=trouble,
                 )
             save_chains(run, prompts, setup.recipe, setup.constitution)
         except (asyncio.CancelledError, Cancelled):
@@ -167,7 +171,7 @@ def _read_chains(
     for prompt in prompts:
         for sample in range(recipe.samples):
             plan = plan_chain(recipe, constitution, prompt, sample=sample, run_id=run.run_id)
-            rows = tuple(index[step.row_id] for step in plan if step.row_id in index)
+            rows = tuple(row for step in plan if (row := index.get(step.row_id)) is not None)
             yield Chain(prompt=prompt, sample=sample, rows=rows)
 
 
@@ -191,7 +195,9 @@ def _status_progress(
                 "rows_done": progress.rows_done,
                 "rows_total": progress.rows_total,
             }
-            writer.set_status(RunState.RUNNING, counts=counts)
+            waiting = "; ".join(progress.waiting_for)
+            reason = f"waiting for a server: {waiting}" if waiting else None
+            writer.set_status(RunState.RUNNING, reason=reason, counts=counts)
         if on_progress is not None:
             on_progress(progress)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from cai_core.errors import CaiError, ServerUnavailableError, UnknownModelError
-from cai_core.inference.model_url import resolve_url
+from cai_core.inference.model_url import check_url, read_key, resolve_url
 
 MODELS = b'{"data": [{"id": "only"}]}'
 
@@ -48,6 +48,19 @@ def test_metadata_addresses_are_refused(host: str) -> None:
         resolve_url(f"http://{host}/latest#model")
 
 
+def test_a_url_is_checked_without_asking_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a name was looked up")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    assert check_url("https://models.example.com/v1") == "https://models.example.com"
+    with pytest.raises(UnknownModelError, match="link-local or metadata"):
+        check_url("http://169.254.169.254/latest")
+    for url in ("ftp://host", "http://", 7):
+        with pytest.raises(UnknownModelError):
+            check_url(url)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "url", ["http://", "http://[::1", "http://host:abc#m", "http://host:99999#m", "http://#m"]
 )
@@ -63,19 +76,17 @@ def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("key", ["sk-CANARY\r\nx", "sk-CANARY\u00e9"])
-def test_a_key_that_cannot_be_sent_never_shows(
-    monkeypatch: pytest.MonkeyPatch, url: str, key: str
-) -> None:
-    monkeypatch.setenv("CAI_API_KEY", key)
-    for model in (url, f"{url}#m"):
-        with pytest.raises(CaiError, match="CAI_API_KEY") as caught:
-            resolve_url(model)
-        assert "CANARY" not in str(caught.value)
+def test_a_key_that_cannot_be_sent_never_shows(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("SOME_KEY", key)
+    with pytest.raises(CaiError, match="SOME_KEY") as caught:
+        read_key("SOME_KEY")
+    assert "CANARY" not in str(caught.value)
 
 
 def test_the_line_break_after_a_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAI_API_KEY", "secret\n")
-    assert resolve_url("http://127.0.0.1:8000#m").api_key == "secret"
+    assert read_key() == "secret"
+    assert resolve_url("http://127.0.0.1:8000#m", key=read_key()).api_key == "secret"
 
 
 def test_this_machine_is_asked_past_the_proxy(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

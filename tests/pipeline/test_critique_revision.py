@@ -15,8 +15,9 @@ from cai_core.errors import (
     RunMismatchError,
     ServerUnavailableError,
 )
+from cai_core.pipeline import critique_revision
 from cai_core.pipeline.critique_revision import BatchResult, Chain, Write, run_batch, run_chain
-from cai_core.pipeline.progress import Progress
+from cai_core.pipeline.progress import Price, Progress
 from cai_core.pipeline.prompt_file import build_prompt
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.pipeline.steps import plan_chain
@@ -422,3 +423,46 @@ def test_progress_counts_durable_rows_and_ends_full() -> None:
     assert (last.chains_done, last.chains_total, last.failed) == (4, 4, 1)
     assert last.remaining_seconds == 0
     assert all(p.tokens_per_second is None or p.tokens_per_second >= 0 for p in seen)
+
+
+def test_progress_tells_cost_where_every_model_has_a_price() -> None:
+    price = Price(prompt=1e6, completion=2e6)  # a dollar and two a token; 3 and 5 tokens a row
+
+    def last_of(prices: dict[str, Price | None]) -> Progress:
+        seen: list[Progress] = []
+
+        async def run() -> None:
+            setup = await make_setup(HashEngine())
+            await run_batch(
+                make_prompts(2), setup, concurrency=2, on_progress=seen.append, prices=prices
+            )
+
+        asyncio.run(run())
+        return seen[-1]
+
+    assert last_of({"policy": price, "critic": price}).cost == 10 * (3 + 2 * 5)
+    assert last_of({"policy": price, "critic": None}).cost is None
+    assert last_of({}).cost is None
+    assert last_of({}).tokens == 10 * 5
+
+
+def test_progress_tells_of_servers_that_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(critique_revision, "_TELL_SECONDS", 0.01)
+    seen: list[Progress] = []
+
+    class Waiting(HashEngine):
+        async def generate(self, *args: Any, **kwargs: Any) -> Any:
+            await asyncio.sleep(0.1)
+            return await super().generate(*args, **kwargs)
+
+    async def run() -> None:
+        await run_batch(
+            make_prompts(1),
+            await make_setup(Waiting()),
+            concurrency=1,
+            on_progress=seen.append,
+            trouble=lambda: ("http://nowhere is silent",),
+        )
+
+    asyncio.run(run())
+    assert seen[0].rows_done == 0 and seen[0].waiting_for == ("http://nowhere is silent",)

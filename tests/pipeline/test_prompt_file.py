@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from cai_core.pipeline.prompt_file import (
     parse_prompt_line,
     prompts_hash,
 )
-from cai_core.records import Message, PromptKind
+from cai_core.records import Message, PromptKind, content_hash
 
 TEXT = st.text(min_size=1).filter(lambda text: text.strip())
 
@@ -118,3 +119,33 @@ def test_the_hash_of_prompts_knows_order_and_content(tmp_path: Path) -> None:
     prompts = load_prompts(path).prompts
     assert prompts_hash(prompts) == prompts_hash(load_prompts(path).prompts)
     assert len({prompts_hash(prompts), prompts_hash(prompts[::-1]), prompts_hash(prompts[:1])}) == 3
+
+
+def test_prompts_are_read_again_when_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    lines = ['{"prompt": "a"}', "broken", "", '{"prompt": "bé"}', '{"prompt": "c"}']
+    path.write_text("\n".join(lines) + "\n")
+    prompts = load_prompts(path).prompts
+    assert [prompts[at].text for at in (0, 1, 2, -1)] == ["a", "bé", "c", "c"]
+    assert [prompt.line for prompt in prompts[1:]] == [4, 5]
+    assert list(prompts) == list(prompts)
+    # As it was computed when the list was held.
+    fields = [[p.prompt_id, p.hash, p.kind.value, list(p.tags)] for p in prompts]
+    assert prompts_hash(prompts) == content_hash(fields)
+    assert prompts_hash(prompts[:0]) == content_hash([])
+
+
+@pytest.mark.parametrize("change", ["longer", "same length", "gone"])
+def test_a_file_that_changes_in_use_is_an_error(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "a"}\n{"prompt": "b"}\n')
+    prompts = load_prompts(path).prompts
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_text('{"prompt": "x"}\n' * (3 if change == "longer" else 2))
+        os.utime(path, ns=(1, 1))
+    with pytest.raises(PromptFileError, match=r"cannot be read|changed while it was in use"):
+        list(prompts)
+    with pytest.raises(PromptFileError):
+        prompts[1]

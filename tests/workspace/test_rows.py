@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cai_core.records import Finding
+from cai_core.workspace import rows
 from cai_core.workspace.journal import append_records
 from cai_core.workspace.rows import RowIndex, build_row_id, build_seed, parse_row
 from cai_core.workspace.runs import create_run
@@ -94,3 +96,31 @@ def test_late_rows_of_an_older_epoch_do_not_count(tmp_path: Path) -> None:
         late_bytes += append_records(run.path / "rows" / "other.1.jsonl", [late])
     assert [row.prompt_id for row in RowIndex(run, "chain").values()] == ["p#1"]
     assert sum(file.late_bytes for file in run.row_files()) == late_bytes
+
+
+def test_two_ids_that_share_a_key_are_two_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_key", lambda row_id: 7)
+    run = create_run(tmp_path / "run", kind="revise", recipe={})
+    with RunWriter(run) as writer:
+        for row_id in ("c", "a", "b", "a"):
+            writer.append_rows("chain", [replace(make_row(), row_id=row_id, text=row_id).as_dict()])
+    index = RowIndex(run, "chain")
+    assert [row.row_id for row in index.values()] == list(index) == ["c", "a", "b"]
+    assert (len(index), index.doubled) == (3, 1)
+    assert [index[row_id].text for row_id in "abc"] == ["a", "b", "c"]
+    assert "d" not in index and index.get("d") is None
+
+
+def test_the_index_holds_few_bytes_a_row(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "run", kind="revise", recipe={})
+    with RunWriter(run) as writer:
+        many = [replace(make_row(), row_id=f"{n:032x}").as_dict() for n in range(5000)]
+        writer.append_rows("chain", many)
+    tracemalloc.start()
+    index = RowIndex(run, "chain")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(index) == 5000
+    assert held < 5000 * 40, f"{held / 5000:.0f} bytes a row"

@@ -1,0 +1,166 @@
+"""A managed vLLM through kills, hangs and stops: the real thing, in the order of its life.
+
+A start takes most of a minute, so one server goes from test to test.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cai_core.errors import EndpointError
+from cai_core.inference.endpoints import EndpointConfig
+from cai_core.inference.engine import Endpoint
+from cai_core.inference.server_record import read_process_start
+from cai_core.inference.vllm_plan import KeeperTimes
+from cai_core.inference.vllm_record import VllmRecord, files_of, load_vllm_record
+from cai_core.inference.vllm_server import ensure_vllm, find_vllm, list_vllm, stop_vllm
+from tests.vllm.managed import START_SECONDS, Managed
+from tests.vllm.processes import list_commands, list_group, list_tree, wait_until
+
+
+def read_record(workspace: Path, name: str) -> VllmRecord:
+    record = load_vllm_record(files_of(workspace, name).record)
+    assert record is not None
+    return record
+
+
+def ask(endpoint: Endpoint) -> str:
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"}
+    body = {"model": endpoint.model_id, "prompt": "How do I", "max_tokens": 8, "temperature": 0}
+    url = f"{endpoint.base_url}/v1/completions"
+    answer = httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["text"])
+
+
+def engine_of(record: VllmRecord) -> int:
+    group = list_group(record.engine_pid)
+    (engine,) = [pid for pid, line in group.items() if "VLLM::EngineCore" in line]
+    return engine
+
+
+def await_restart(managed: Managed, restarts: int) -> float:
+    def is_back() -> bool:
+        state = find_vllm(managed.config, managed.workspace)
+        assert state.state != "failed", state.reason
+        return state.state == "ready" and state.restarts == restarts
+
+    return wait_until(is_back, START_SECONDS, f"restart {restarts}")
+
+
+def test_two_at_once_started_one(managed: Managed) -> None:
+    (first, states), (second, _) = managed.told
+    assert first == second == managed.endpoint.base_url
+    assert any(state.startswith("starting") for state in states)
+    assert states[-1] == "ready"
+    state = find_vllm(managed.config, managed.workspace)
+    assert [known.name for known in list_vllm(managed.workspace)] == ["shared"]
+    assert (state.state, state.url, state.restarts) == ("ready", first, 0)
+    served = [line for line in list_commands() if "serve " + str(managed.folder) in line]
+    guards = [line for line in served if "vllm_guard" in line]
+    assert (len(guards), len(served)) == (1, 2)
+
+
+def test_the_key_guards_and_is_told_nowhere(managed: Managed) -> None:
+    endpoint = managed.endpoint
+    assert ask(endpoint)
+    for key in ("", "wrong"):
+        answer = httpx.get(
+            f"{endpoint.base_url}/v1/models",
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            trust_env=False,
+        )
+        assert answer.status_code == 401
+    key = endpoint.api_key
+    assert key is not None and len(key) > 30
+    assert not [line for line in list_commands() if key in line]
+    folder = files_of(managed.workspace, "shared").record.parent
+    holders = [path.name for path in folder.iterdir() if key in path.read_text(errors="replace")]
+    assert holders == ["shared.json"]
+    assert (folder / "shared.json").stat().st_mode & 0o777 == 0o600
+    assert key not in repr(read_record(managed.workspace, "shared"))
+
+
+def test_other_options_under_the_same_name_are_another_server(managed: Managed) -> None:
+    refused = EndpointConfig(
+        name="shared", kind="vllm", model=str(managed.folder), options=("--trust-remote-code",)
+    )
+    with pytest.raises(EndpointError, match="trust-remote-code"):
+        ensure_vllm(refused, managed.workspace)
+    assert find_vllm(managed.config, managed.workspace).state == "ready"
+
+
+def test_a_killed_engine_is_started_again_in_its_place(managed: Managed) -> None:
+    before, text = read_record(managed.workspace, "shared"), ask(managed.endpoint)
+    os.kill(engine_of(before), signal.SIGKILL)
+    seconds = await_restart(managed, 1)
+    print(f"back {seconds:.0f} s after the kill")
+    after = read_record(managed.workspace, "shared")
+    assert (after.port, after.api_key) == (before.port, before.api_key)
+    assert ask(managed.endpoint) == text
+    assert not list_group(before.engine_pid)
+    tree = list_tree(after.keeper_pid)
+    assert not [line for line in tree.values() if line.startswith("Z")], tree
+
+
+def test_a_killed_keeper_takes_its_vllm_along(managed: Managed) -> None:
+    record = read_record(managed.workspace, "shared")
+    tree = list_tree(record.keeper_pid)
+    assert len(tree) >= 4
+    os.kill(record.keeper_pid, signal.SIGKILL)
+    started = time.monotonic()
+    wait_until(lambda: not any(read_process_start(pid) for pid in tree), 20, f"{tree} gone")
+    print(f"all gone after {time.monotonic() - started:.1f} s")
+    state = find_vllm(managed.config, managed.workspace)
+    assert state.state == "failed"
+    assert "killed" in state.reason
+    assert not stop_vllm(managed.config, managed.workspace)
+    assert find_vllm(managed.config, managed.workspace).state == "absent"
+
+
+@pytest.fixture(scope="module")
+def watchful(managed: Managed) -> Iterator[Endpoint]:
+    """The same model again, under a keeper that notices a hang within seconds."""
+    times = KeeperTimes(canary_seconds=2, hang_seconds=8, idle_seconds=0)
+    yield ensure_vllm(managed.config, managed.workspace, timeout=START_SECONDS, times=times)
+    stop_vllm(managed.config, managed.workspace)
+
+
+def test_a_stopped_engine_still_looks_healthy_and_is_replaced(
+    managed: Managed, watchful: Endpoint
+) -> None:
+    before = read_record(managed.workspace, "shared")
+    for pid in list_group(before.engine_pid):
+        if pid != before.engine_pid:
+            os.kill(pid, signal.SIGSTOP)
+    assert httpx.get(f"{watchful.base_url}/health", trust_env=False).status_code == 200
+    wait_until(
+        lambda: find_vllm(managed.config, managed.workspace).state == "restarting", 40, "noticed"
+    )
+    assert "hung" in find_vllm(managed.config, managed.workspace).reason
+    seconds = await_restart(managed, 1)
+    print(f"back {seconds:.0f} s after it was noticed")
+    assert ask(watchful)
+    assert read_record(managed.workspace, "shared").port == before.port
+    assert not list_group(before.engine_pid)
+
+
+def test_stop_leaves_no_process(managed: Managed, watchful: Endpoint) -> None:
+    record = read_record(managed.workspace, "shared")
+    tree = list_tree(record.keeper_pid)
+    assert len(tree) >= 4
+    started = time.monotonic()
+    assert stop_vllm(managed.config, managed.workspace)
+    print(f"stopped in {time.monotonic() - started:.1f} s")
+    assert not list_group(record.engine_pid)
+    assert not any(read_process_start(pid) for pid in tree)
+    assert find_vllm(managed.config, managed.workspace).state == "absent"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{watchful.base_url}/health", trust_env=False)
