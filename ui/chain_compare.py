@@ -10,7 +10,7 @@ import streamlit as st
 from cai_core.pipeline.interactive import DEMO_MODEL
 from cai_core.pipeline.live import LiveRequest
 from cai_core.records import Constitution
-from ui.chain_settings import constitution_field, model_fields, start_with
+from ui.chain_settings import constitution_field, model_fields, restored_model, start_with
 
 Side = Literal["nothing", "constitution", "model"]
 _SIDES: dict[Side, str] = {
@@ -22,8 +22,12 @@ _SIDES: dict[Side, str] = {
 Compared = tuple[Side, Constitution | str | None]
 
 
-def comparison_fields() -> Compared:
-    """Render what to compare with."""
+def comparison_fields(model: str) -> Compared:
+    """Render what to compare with.
+
+    Args:
+        model: what the first side runs on.
+    """
     side: Side = st.segmented_control(
         "Compare with another",
         list(_SIDES),
@@ -38,8 +42,7 @@ def comparison_fields() -> Compared:
             first = st.session_state.get("constitution")
             return side, constitution_field("Second constitution", "constitution_b", first)
         case "model":
-            st.caption("Second model")
-            return side, model_fields("_b", demo=False)
+            return side, model_fields("Second model", "_b", beside=model)
     return "nothing", None
 
 
@@ -64,12 +67,7 @@ def restored_comparison(first: LiveRequest, other: LiveRequest | None) -> dict[s
     if other is None:
         return {"compare": "nothing"}
     if other.model != first.model:
-        demo = other.model == DEMO_MODEL
-        return {
-            "compare": "model",
-            "demo_b": demo,
-            "model_place_b": "" if demo else other.model,
-        }
+        return {"compare": "model"} | restored_model(other.model, "_b")
     return {"compare": "constitution", "constitution_b": other.constitution.name}
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from cai_core.demo_world import world_check
-from cai_core.pipeline.interactive import DEMO_MODEL
 from cai_core.pipeline.live import LiveRequest
 from cai_core.pipeline.prompt_file import build_prompt
 from cai_core.pipeline.recipe import ChainRecipe
@@ -16,8 +15,10 @@ from cai_core.records import Constitution, Message, Prompt, PromptKind
 from ui.chain_compare import build_requests, comparison_fields, restored_comparison
 from ui.chain_settings import (
     constitution_field,
+    is_demo,
     model_fields,
     principle_fields,
+    restored_model,
     sampling_fields,
     start_with,
 )
@@ -41,22 +42,20 @@ _KINDS = {
 
 def restore_form(request: LiveRequest, other: LiveRequest | None = None) -> None:
     """Fill a fresh session's fields from the chain, or the two, that its URL names."""
-    recipe, demo = request.recipe, request.model == DEMO_MODEL
+    recipe = request.recipe
     chosen = [] if isinstance(recipe.principles, str) else list(recipe.principles)
     wanted: dict[str, Any] = {
         "prompt_text": request.prompt.text,
         "constitution": request.constitution.name,
         "revisions": recipe.revisions,
         "seed": recipe.seed,
-        "demo": demo,
-        "model_place": "" if demo else request.model,
         "temperature": recipe.policy_sampling.temperature,
         "max_tokens": recipe.policy_sampling.max_tokens,
         "order": "chosen" if chosen else recipe.principles,
         "chosen": chosen,
         "critique": recipe.critique,
     }
-    wanted |= restored_comparison(request, other)
+    wanted |= restored_model(request.model) | restored_comparison(request, other)
     for key, value in wanted.items():
         st.session_state.setdefault(key, value)
 
@@ -66,17 +65,17 @@ def chain_form() -> list[LiveRequest] | str:
     text = _prompt_fields()
     note = st.container(key="world_note", gap="xsmall")
     constitution = constitution_field("Constitution", "constitution")
+    model = model_fields("Model")
     revisions, seed = _revisions_and_seed()
     more = st.container(horizontal=True, key="more")
     if constitution is not None:
         with more.popover("Principles", icon=":material/gavel:", width="stretch"):
             _show_principles(constitution)
     with more.popover("Settings", icon=":material/tune:", width="stretch"):
-        model = model_fields()
         principles, critique = principle_fields(constitution)
         sampling = sampling_fields()
-    compared = comparison_fields()
-    if model == DEMO_MODEL:
+    compared = comparison_fields(model)
+    if is_demo(model):
         with note:
             _world_note(text)
     if not text.strip():
@@ -86,7 +85,7 @@ def chain_form() -> list[LiveRequest] | str:
     if constitution is None:
         return "Choose a constitution that can be read first."
     if not model:
-        return "Settings: give the model's folder or URL, or go back to the demo model."
+        return "Give the model's folder or URL, or choose an endpoint."
     if not principles:
         return "Settings: choose at least one principle, or draw them at random."
     recipe = ChainRecipe(
@@ -174,7 +173,7 @@ def _revisions_and_seed() -> tuple[int, int]:
 
 def is_outside_demo_world(request: LiveRequest) -> bool:
     """Whether the demo model is asked something that its small world does not hold."""
-    return request.model == DEMO_MODEL and not world_check(request.prompt.text).inside
+    return is_demo(request.model) and not world_check(request.prompt.text).inside
 
 
 def note_was_seen() -> bool:

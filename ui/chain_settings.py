@@ -1,4 +1,4 @@
-"""What the playground's settings popover holds."""
+"""The playground's choices: constitution, model, principles, sampling."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from cai_core.errors import CaiError
 from cai_core.pipeline.interactive import DEMO_MODEL, PAGE_SAMPLING
 from cai_core.pipeline.recipe import PrincipleChoice
 from cai_core.records import Constitution, SamplingParams
+from cai_core.workspace.endpoints import read_endpoints
 from cai_core.workspace.versions import NameInfo, list_names, resolve_constitution
 from ui import services
-from ui.look import build_error
+from ui.look import build_card, build_error
+from ui.models_words import describe_model
 
+# The last choice among the endpoints' names, and no name itself.
+ELSEWHERE = "another folder or URL…"
 _ORDERS = {"random": "At random", "in-order": "In order", "chosen": "Chosen"}
 
 
@@ -59,18 +63,34 @@ def _count(info: NameInfo) -> str:
     return f"{count} {'principle' if count == 1 else 'principles'}"
 
 
-def model_fields(suffix: str = "", *, demo: bool = True) -> str:
-    """Which model: `demo`, a folder or a URL; empty where none is named.
+def model_fields(label: str, suffix: str = "", *, beside: str | None = None) -> str:
+    """Which model: an endpoint's name, a folder or a URL; empty where none is named.
 
     Args:
         suffix: tells the second model's fields from the first's.
-        demo: what the switch shows at first.
+        beside: the model already chosen elsewhere; the field starts with another one.
     """
-    bundled = st.toggle(
-        "Bundled demo model", key=start_with(f"demo{suffix}", demo), persist_state="session"
+    file = read_endpoints(services.workspace())
+    endpoints, key = file.book.endpoints, f"model{suffix}"
+    default = file.book.roles["policy"]
+    if beside is not None:
+        default = next((name for name in endpoints if name != beside), ELSEWHERE)
+    held, was = st.session_state.get(key), st.session_state.get(f"{key}_default")
+    if held not in (*endpoints, ELSEWHERE) or (held == was and was != default):
+        st.session_state[key] = default  # nobody chose yet, or what they chose is gone
+    st.session_state[f"{key}_default"] = default
+    chosen = st.selectbox(
+        label,
+        [*endpoints, ELSEWHERE],
+        format_func=lambda n: n if n == ELSEWHERE else f"{n} · {describe_model(endpoints[n])}",
+        key=key,
+        persist_state="session",
     )
-    if bundled:
-        return DEMO_MODEL
+    if file.error is not None:
+        words = "endpoints.yaml cannot be read; the page Models says why."
+        st.html(build_card("note", "Only the demo model can be named", words, slim=True))
+    if chosen != ELSEWHERE:
+        return str(chosen)
     place = st.text_input(
         "Model folder or URL",
         key=f"model_place{suffix}",
@@ -79,6 +99,19 @@ def model_fields(suffix: str = "", *, demo: bool = True) -> str:
         help="A folder with safetensors, or a server that speaks the OpenAI API.",
     )
     return place.strip()
+
+
+def restored_model(model: str, suffix: str = "") -> dict[str, str]:
+    """The fields' values for a model that a chain ran on."""
+    if model in read_endpoints(services.workspace()).book.endpoints:
+        return {f"model{suffix}": model}
+    return {f"model{suffix}": ELSEWHERE, f"model_place{suffix}": model}
+
+
+def is_demo(model: str) -> bool:
+    """Whether the bundled demo model answers under that name."""
+    config = read_endpoints(services.workspace()).book.endpoints.get(model)
+    return config is not None and (config.kind, config.model) == ("bundled", DEMO_MODEL)
 
 
 def principle_fields(

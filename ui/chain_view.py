@@ -24,6 +24,7 @@ from ui.harm import (
     show_harmful_toggle,
 )
 from ui.look import Thing, build_badge, build_card, build_error, build_icon, escape
+from ui.reasoning import build_reasoning
 
 TICK_SECONDS = 0.3
 
@@ -223,8 +224,10 @@ def _step_card(
         elif with_diff:
             body = build_diff(draft, step.text)
             body = hold_removed(body) if held.holds_removed(draft) else body
-    if step.kind is not StepKind.CRITIQUE and held.holds(step.text):
+    held_back = step.kind is not StepKind.CRITIQUE and held.holds(step.text)
+    if held_back:
         body = hold_back(body)
+    body = build_reasoning(step.reasoning, held=held_back) + body
     if step.cut_short:
         badges += build_badge("cut at the token limit", quiet=True, dashed=True)
     if not step.done and not state.is_live:

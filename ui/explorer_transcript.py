@@ -13,6 +13,7 @@ from ui.explorer_held import find_held
 from ui.explorer_list import FINDING_BADGES
 from ui.harm import NOTHING, HeldBack, hold_back, hold_removed
 from ui.look import Thing, build_badge, build_card, build_error, escape
+from ui.reasoning import build_reasoning
 
 _THINGS: dict[StepKind, Thing] = {
     StepKind.RESPONSE: "response",
@@ -41,7 +42,7 @@ _FACTS = {
 }
 # Shown elsewhere in the drawer, or the same for every row of the chain.
 _ELSEWHERE = {"run_id", "prompt_id", "prompt_hash", "constitution_hash", "kind", "step", "index",
-    "round", "prompt", "text", "finding", "error", "principle_id"}  # fmt: skip
+    "round", "prompt", "text", "finding", "error", "principle_id", "reasoning"}  # fmt: skip
 STYLE = """<style>
 .stHtml dl.cai-facts { display: grid; gap: 0.2rem 1rem;
   grid-template-columns: minmax(7rem, max-content) minmax(0, 1fr);
@@ -150,6 +151,8 @@ def _step_card(step: StepView, draft: str, held: HeldBack, *, with_diff: bool) -
         elif with_diff and not held.holds(step.text):
             body = build_diff(draft, step.text)
             body = hold_removed(body) if held.holds_removed(draft) else body
+    held_back = step.kind is not StepKind.CRITIQUE and held.holds(step.text)
+    body = build_reasoning(step.record.get("reasoning"), held=held_back) + body
     if step.cut_short:
         badges += build_badge("cut at the token limit", quiet=True, dashed=True)
     return build_card(_THINGS[step.kind], title_of(step), body, badges=badges)

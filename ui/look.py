@@ -102,6 +102,10 @@ _BASE = """
 h2.cai-side { font-size: 1rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: anywhere; }
 .cai-blur { filter: blur(0.4em); user-select: none; overflow: hidden; }
 .cai-text > .cai-blur { padding: 0.2em; }
+.cai-reasoning { margin: 0 0 0.5rem; font-size: 0.875rem; white-space: normal; }
+.cai-reasoning > summary { cursor: pointer; color: light-dark(#5b6270, #a3aab8); }
+.cai-reasoning > div { white-space: pre-wrap; margin-top: 0.35rem; padding-left: 0.75rem;
+  border-left: 2px solid light-dark(#d5d9e2, #3a4150); color: light-dark(#3d4452, #c5cad6); }
 .cai-said { border-left: 3px solid light-dark(#3b6fd4, #8ab4f8); padding-left: 0.8rem;
   margin: 0.6rem 0; }
 .cai-said p { margin: 0.1rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; max-width: 75ch; }

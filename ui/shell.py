@@ -42,6 +42,12 @@ critiques = st.Page(
     icon=":material/rate_review:",
     url_path="critiques",
 )
+models = st.Page(
+    PAGES / "models.py",
+    title="Models",
+    icon=":material/dns:",
+    url_path="models",
+)
 
 
 def home() -> None:
@@ -59,6 +65,7 @@ st.navigation(
         constitutions,
         playground,
         critiques,
+        models,
     ],
     position="top",
 ).run()

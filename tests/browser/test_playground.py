@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from cai_core.inference.model_folder import DEMO_FOLDER
 from tests.browser.conftest import App, OpenPage, serve_app
 from tests.fake_model import TOO_LONG, FakeModel, wait_until
+from ui.chain_settings import ELSEWHERE
 from ui.look import LOOKS
 
 HOSTILE = (
@@ -43,15 +44,16 @@ def status(page: Page) -> Locator:
     return main(page).get_by_role("status")
 
 
+def choose_model(page: Page, name: str) -> None:
+    main(page).get_by_role("combobox", name="Model", exact=True).click()
+    page.get_by_role("option", name=name).click()
+
+
 def use_model(page: Page, url: str) -> None:
-    main(page).get_by_role("button", name="Settings").click()
-    page.get_by_text("Bundled demo model").click()
-    field = page.get_by_role("textbox", name="Model folder or URL")
-    expect(field).to_be_enabled()
+    choose_model(page, ELSEWHERE)
+    field = main(page).get_by_role("textbox", name="Model folder or URL")
     field.fill(url)
     field.press("Enter")
-    page.keyboard.press("Escape")
-    expect(field).to_be_hidden()
 
 
 def start(page: Page, fake: FakeModel, prompt: str = "How do I sharpen a knife?") -> None:

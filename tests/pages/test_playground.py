@@ -20,6 +20,7 @@ from cai_core.workspace import versions
 from cai_core.workspace.drafts import build_draft
 from cai_core.workspace.events import Topic, read_events
 from ui import services
+from ui.chain_settings import ELSEWHERE
 
 ROOT = Path(__file__).resolve().parents[2]
 # In the demo world, so that nothing stands between the button and the run.
@@ -120,10 +121,10 @@ def test_each_field_reaches_the_request(
 
 
 def test_another_model_and_chosen_principles(page: AppTest, hub: RecordingHub) -> None:
-    page.toggle(key="demo").set_value(False).run()
+    page.selectbox(key="model").set_value(ELSEWHERE).run()
     page.button_group(key="order").set_value("chosen").run()
     press_run(page)
-    assert "Settings: give the model" in shown(page)
+    assert "Give the model" in shown(page)
     page.text_input(key="model_place").set_value(" http://127.0.0.1:9#m ").run()
     press_run(page)
     assert "Settings: choose at least one principle" in shown(page)
@@ -162,7 +163,7 @@ def test_an_empty_prompt_is_said_and_nothing_runs(page: AppTest, hub: RecordingH
 
 
 def test_a_prompt_beyond_the_limit_is_said_not_cut(page: AppTest, hub: RecordingHub) -> None:
-    page.toggle(key="demo").set_value(False).run()
+    page.selectbox(key="model").set_value(ELSEWHERE).run()
     page.text_input(key="model_place").set_value("/some/folder").run()
     page.text_area(key="prompt_text").set_value("x" * 8001).run()
     press_run(page)
@@ -187,7 +188,7 @@ def test_outside_the_demo_world_a_first_click_warns_and_a_later_one_runs(
 
 
 def test_another_model_knows_no_demo_world(page: AppTest, hub: RecordingHub) -> None:
-    page.toggle(key="demo").set_value(False).run()
+    page.selectbox(key="model").set_value(ELSEWHERE).run()
     page.text_input(key="model_place").set_value("/some/folder").run()
     page.text_area(key="prompt_text").set_value(HOSTILE)
     press_run(page)
@@ -195,7 +196,7 @@ def test_another_model_knows_no_demo_world(page: AppTest, hub: RecordingHub) -> 
 
 
 def test_hostile_text_reaches_no_markdown(page: AppTest, hub: RecordingHub) -> None:
-    page.toggle(key="demo").set_value(False).run()
+    page.selectbox(key="model").set_value(ELSEWHERE).run()
     page.text_input(key="model_place").set_value(HOSTILE).run()
     page.text_area(key="prompt_text").set_value(HOSTILE)
     press_run(page)
