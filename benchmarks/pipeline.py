@@ -66,6 +66,13 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--skip-vllm", action="store_true")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        choices=(1, 2, 3),
+        default=3,
+        help="of a chain: response; and revision; and critique (default: %(default)s)",
+    )
     parser.add_argument("--only", help="comma-separated parts: stub,bundled,vllm,generate")
     args = parser.parse_args()
     if args.quick:
@@ -80,6 +87,7 @@ def main() -> None:
 def measure(args: argparse.Namespace, parts: Sequence[str]) -> Result:
     """All parts, each with what it was measured on."""
     result: Result = {"concurrency": CONCURRENCY, "model": args.model, "quick": args.quick}
+    result |= {"rows_of_a_chain": args.rows, "chains_a_slot": 2 if args.quick else CHAINS_PER_SLOT}
     over_engine: Result = {}
     labels: Result = {}
     with tempfile.TemporaryDirectory() as name:
@@ -104,7 +112,9 @@ def measure(args: argparse.Namespace, parts: Sequence[str]) -> Result:
                 over_engine["vllm"] = measure_engine(args, endpoint, folder, "vllm")
                 labels["vllm"] = measure_labels(args, endpoint)
                 result["local_over_vllm"] = measure_local_over_vllm(args, endpoint, folder)
-    return {**result, "pipeline_over_engine": over_engine, "labels_over_scoring": labels}
+    if over_engine:
+        result |= {"pipeline_over_engine": over_engine, "labels_over_scoring": labels}
+    return result
 
 
 def measure_stub(args: argparse.Namespace, folder: Path) -> Result:
@@ -172,7 +182,9 @@ def measure_labels(args: argparse.Namespace, endpoint: Endpoint) -> Result:
 def measure_prefixes(args: argparse.Namespace, endpoint: Endpoint, folder: Path) -> Result:
     """One run with few-shot examples, its prompts never seen before."""
     _say("prefix cache hits over what could be shared")
-    work = replace(build_work(args, most=256), few_shot=FEW_SHOT)
+    work = build_work(args, most=256)
+    recipe = replace(work.recipe, revisions=1, critique=True)
+    work = replace(work, recipe=recipe, few_shot=FEW_SHOT)
     before = read_hits(endpoint)
     sent = asyncio.run(
         record(lambda: run_pipeline(endpoint, work, CONCURRENCY, folder, "prefixes"))
@@ -213,7 +225,7 @@ def measure_local_over_vllm(args: argparse.Namespace, vllm: Endpoint, folder: Pa
             told = compare(
                 lambda _, b=ours, c=concurrency: run_bare(local, b, c),
                 lambda _, b=theirs, c=concurrency: run_bare(vllm, b, c),
-                args.repeats,
+                max(2, args.repeats // 2),
                 lambda turn: turn.tokens_per_second,
             )
             result[str(concurrency)] = {
@@ -225,13 +237,18 @@ def measure_local_over_vllm(args: argparse.Namespace, vllm: Endpoint, folder: Pa
 
 
 def build_work(args: argparse.Namespace, most: int | None = None) -> Work:
-    """Red-team prompts, so many chains of one round that every slot has its share."""
+    """Red-team prompts, so many chains that every slot has its share."""
     prompts = load_prompts(REPOSITORY / "data/prompts/redteam.jsonl").prompts
     chains = CONCURRENCY * (2 if args.quick else CHAINS_PER_SLOT)
     chains = min(chains, most or chains)
     samples = -(-chains // len(prompts))
     recipe = ChainRecipe(
-        revisions=1, seed=1, samples=samples, policy_sampling=SAMPLING, critic_sampling=SAMPLING
+        revisions=min(1, args.rows - 1),
+        critique=args.rows == 3,
+        seed=1,
+        samples=samples,
+        policy_sampling=SAMPLING,
+        critic_sampling=SAMPLING,
     )
     return Work(
         prompts=prompts[: chains // samples],
@@ -242,7 +259,7 @@ def build_work(args: argparse.Namespace, most: int | None = None) -> Work:
 
 def build_comparisons(args: argparse.Namespace) -> list[Comparison]:
     """Prompts with two short responses each."""
-    count = CONCURRENCY * (1 if args.quick else CHAINS_PER_SLOT // 2)
+    count = CONCURRENCY * (1 if args.quick else 5)
     prompts = load_prompts(REPOSITORY / "data/prompts/redteam.jsonl").prompts
     return [
         Comparison(

@@ -10,6 +10,7 @@ Wherever a model is named, an endpoint's name can stand. `demo` is always there.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -197,11 +198,23 @@ def _check_config(config: EndpointConfig) -> None:
         # Not repeated: a key put here by mistake would stand in logs and on the page.
         raise refuse("key_env is no name of an environment variable", "Give its name, not the key.")
     _check_numbers(config, refuse)
+    _check_sendable(config, refuse)
     if not isinstance(config.extra_body, dict) or _OWN_FIELDS & config.extra_body.keys():
         raise refuse(
             "extra_body must be a mapping without the fields that the workbench sends itself",
             f"Those are {', '.join(sorted(_OWN_FIELDS))}.",
         )
+
+
+def _check_sendable(config: EndpointConfig, refuse: Any) -> None:
+    told = [config.model, *config.urls, *config.options, config.extra_body]
+    try:
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise refuse(
+            f"it holds what cannot be sent as JSON ({error})",
+            "Use texts, numbers, lists and maps; put dates in quotes.",
+        ) from error
 
 
 def _check_place(config: EndpointConfig, refuse: Any) -> None:

@@ -22,7 +22,7 @@ from cai_core.inference.endpoints import (
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True).filter(lambda n: n != "demo")
 # PyYAML folds these line breaks of other scripts; who writes the file refuses such a text.
 FOLDED = "\x85\u2028\u2029"
-TEXTS = st.text(st.characters(exclude_characters=FOLDED), min_size=1, max_size=40)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters=FOLDED), min_size=1, max_size=40)
 PRICES = st.none() | st.floats(0, 1000)
 BODIES = st.dictionaries(st.text("abcxyz_", min_size=1).map("x_".__add__), st.integers() | TEXTS)
 
@@ -106,6 +106,20 @@ def test_what_cannot_be_is_refused_with_its_name(fields: dict[str, Any], says: s
     with pytest.raises(CaiError, match=says) as caught:
         parse_book(json.dumps({"endpoints": {"one": fields}}), "f")
     assert "secret-9" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "bundled", "model": "\ud800"},
+        {"kind": "vllm", "model": "m", "options": ("\ud800",)},
+        {"kind": "bundled", "model": "m", "extra_body": {"x": "\ud800"}},
+        {"kind": "bundled", "model": "m", "extra_body": {"x": float("nan")}},
+    ],
+)
+def test_what_no_request_can_carry_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(EndpointError, match="cannot be sent"):
+        EndpointConfig(name="a", **fields)
 
 
 @pytest.mark.parametrize("name", ["Big", "a b", "", "ü", "../x", "-a", "a" * 65, 5, "<b>"])

@@ -76,7 +76,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, book: EndpointBook) -> 
         (
             "endpoints:\n  a: {kind: bundled, model: m, extra_body: {since: 2020-01-01}}\n",
             2,
-            "Put dates",
+            "put dates",
         ),
         ("endpoints:\n  a: !!python/object:os.system {}\n", 2, "YAML"),
         ("endpoints:\n  a: {kind: bundled, model: m\x00}\n", 2, "U\\+0000"),
