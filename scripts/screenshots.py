@@ -47,6 +47,7 @@ def main() -> None:
                 take_constitutions(page, url)
                 take_critiques(page, url)
                 take_overview(page, url)
+                take_models(page, url, Path(folder))
         finally:
             app.terminate()
             app.wait(10)
@@ -63,6 +64,25 @@ def open_app(page: Page, url: str) -> None:
         else:
             return
     raise SystemExit(f"{url} does not answer")
+
+
+ENDPOINTS = """
+endpoints:
+  qwen: {kind: vllm, model: Qwen/Qwen3-8B, options: [--max-model-len, "8192"]}
+  hosted: {kind: url, urls: ["https://models.example.com"], model: gpt-oss-120b,
+           key_env: HOSTED_KEY, price_prompt: 0.15, price_completion: 0.6}
+roles: {policy: demo, critic: demo, feedback: qwen, judge: hosted}
+"""
+
+
+def take_models(page: Page, url: str, workspace: Path) -> None:
+    """Three endpoints, one of them checked."""
+    (workspace / "endpoints.yaml").write_text(ENDPOINTS, "utf-8")
+    page.goto(f"{url}models")
+    page.get_by_role("button", name="Check").first.click()
+    page.get_by_text("abilities").first.wait_for(timeout=120_000)
+    page.wait_for_timeout(1500)
+    take(page, "models")
 
 
 def take_playground(page: Page) -> None:

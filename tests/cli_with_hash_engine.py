@@ -62,7 +62,8 @@ def install(settings: dict[str, Any]) -> None:
             raise ServerUnavailableError(message)
         url = "http://127.0.0.1:9"
         config = EndpointConfig(name="scripted", kind="url", urls=(url,), concurrency=8)
-        return LaunchedEngine(config=config, endpoints=(Endpoint(base_url=url, model_id=model),))
+        endpoint = Endpoint(base_url=url, model_id=model)
+        return LaunchedEngine(config=config, endpoints=(endpoint,), workspace=workspace)
 
     revise.launch = launch
 

@@ -27,6 +27,7 @@ from tests.cli_with_hash_engine import install
 SCRIPT = Path(__file__).parent / "cli_with_hash_engine.py"
 CONSTITUTION = "harmlessness"
 ROWS = 9  # a chain of four rounds
+MODEL = ("--model", "m")
 
 
 class Cli:
@@ -346,6 +347,28 @@ def test_every_flag_changes_the_texts(cli: Cli, flags: list[str]) -> None:
         for out in ("plain", "changed")
     ]
     assert texts[0] != texts[1]
+
+
+def test_without_a_model_the_workspaces_roles_are_asked(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAI_WORKSPACE", str(cli.folder / "workspace"))
+    book = "endpoints: {a: {kind: bundled, model: x}, b: {kind: bundled, model: y}}\n"
+    (cli.folder / "workspace").mkdir()
+    (cli.folder / "workspace" / "endpoints.yaml").write_text(
+        book + "roles: {policy: a, critic: b}\n"
+    )
+    arguments = cli.arguments
+    monkeypatch.setattr(
+        cli, "arguments", lambda out, *flags: [a for a in arguments(out, *flags) if a not in MODEL]
+    )
+    done = cli.run("run")
+    assert done.returncode == 0, done.stderr
+    assert "policy a, critic b" in done.stderr
+    recipe = open_run(cli.folder / "run").recipe
+    assert (recipe["model"], recipe["critic_model"]) == ("a", "b")
+    models = {row.role: row.model_id for row in cli.index("run").values()}
+    assert models == {"policy": "a", "critic": "b"}
 
 
 def test_named_principles_are_used_in_their_order(cli: Cli) -> None:

@@ -103,6 +103,9 @@ def set_role(
 ) -> EndpointsFile:
     """Let an endpoint play a role. `seen` and what is returned: as `save_endpoint`.
 
+    A model critiques itself unless told otherwise: where critic and policy are one endpoint, the
+    critic follows the policy.
+
     Raises:
         NotAllowedError: the actor is no admin.
         EndpointError: no such role or endpoint.
@@ -114,10 +117,15 @@ def set_role(
 
     def change(book: EndpointBook) -> EndpointBook:
         _find_endpoint(book, name)
-        return replace(book, roles={**book.roles, role: name})
+        roles = {**book.roles, role: name}
+        if role == "policy" and book.roles["critic"] == book.roles["policy"]:
+            roles["critic"] = name
+        return replace(book, roles=roles)
 
-    before = read_endpoints(workspace).book.roles[role]
-    fields = {"role": role, "endpoint": name, "before": before}
+    before = read_endpoints(workspace).book.roles
+    fields: dict[str, Any] = {"role": role, "endpoint": name, "before": before[role]}
+    if role == "policy" and before["critic"] == before["policy"]:
+        fields["critic_follows"] = True
     return _change(actor, workspace, seen, "set role", fields, change)
 
 

@@ -39,6 +39,7 @@ from cai_core.records import (
     SamplingParams,
     content_hash,
 )
+from cai_core.workspace.endpoints import load_book
 from cai_core.workspace.files import get_workspace
 from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState
@@ -77,7 +78,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a name (its newest version), NAME@HASH, a .yaml file, or the paper's "
         "CritiqueRevisionInstructions.json",
     )
-    add("--model", required=True, help="demo, an endpoint's name, a model folder, or a URL")
+    add(
+        "--model",
+        help="an endpoint's name, demo, a model folder, or a URL (default: the endpoints that "
+        "play policy and critic, see `models list`)",
+    )
     add(
         "--out",
         type=Path,
@@ -119,6 +124,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run, or go on with, the run in --out; the exit status."""
+    _fill_models(args)
     file = load_prompts(args.prompts)
     _tell_rejected(args.prompts, file)
     inputs = load_inputs(args, file)
@@ -146,6 +152,18 @@ def run(args: argparse.Namespace) -> int:
         raise
     progress.close()
     return _tell_result(args.out, result)
+
+
+def _fill_models(args: argparse.Namespace) -> None:
+    """Where no model is named, the workspace's roles say which."""
+    if args.model is not None:
+        return
+    roles = load_book(get_workspace()).roles
+    args.model = roles["policy"]
+    if args.critic_model is None and roles["critic"] != roles["policy"]:
+        args.critic_model = roles["critic"]
+    critic = f", critic {args.critic_model}" if args.critic_model else ""
+    print(f"policy {args.model}{critic}", file=sys.stderr)
 
 
 def load_inputs(args: argparse.Namespace, file: PromptFile) -> Inputs:

@@ -54,6 +54,8 @@ class EnginePool:
         read_seconds: the longest silence of a server before one request counts as lost.
         patience: seconds without any answer after which the pool gives up.
         stall_seconds: after so long without an answer a server is looked at (`server_watch`).
+        relaunch: starts a server of this machine again that is gone, and tells where it now
+            answers; called on a thread. None for servers that others look after.
     """
 
     def __init__(
@@ -65,17 +67,22 @@ class EnginePool:
         patience: float = PATIENCE_SECONDS,
         stall_seconds: float = 60.0,
         first_wait: float = FIRST_WAIT,
+        relaunch: Callable[[], Endpoint] | None = None,
     ) -> None:
         if not endpoints:
             raise ServerUnavailableError("No endpoint was given. Name at least one server.")
-        self._servers = [
-            Server(
-                ModelClient(
-                    endpoint, retries=0, read_seconds=read_seconds, max_connections=concurrency + 8
-                ),
-                AdaptiveLimit(concurrency),
+
+        def make_client(endpoint: Endpoint) -> ModelClient:
+            spare = 8  # canaries and looks at the metrics find a connection, however busy it is
+            return ModelClient(
+                endpoint,
+                retries=0,
+                read_seconds=read_seconds,
+                max_connections=concurrency + spare,
             )
-            for endpoint in endpoints
+
+        self._servers = [
+            Server(make_client(endpoint), AdaptiveLimit(concurrency)) for endpoint in endpoints
         ]
         self._first_wait = first_wait
         self._info: ModelInfo | None = None
@@ -86,6 +93,8 @@ class EnginePool:
             patience=patience,
             stall_seconds=stall_seconds,
             first_wait=first_wait,
+            relaunch=relaunch,
+            make_client=make_client,
         )
 
     async def __aenter__(self) -> Self:
@@ -102,7 +111,6 @@ class EnginePool:
     async def aclose(self) -> None:
         """Stop watching and close the connections."""
         await self._care.aclose()
-        await asyncio.gather(*(server.client.aclose() for server in self._servers))
 
     @property
     def load(self) -> PoolLoad:

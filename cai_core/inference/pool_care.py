@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
-from cai_core.errors import CaiError, ServerUnavailableError
-from cai_core.inference.client import compute_wait
+from cai_core.errors import CaiError, RunMismatchError, ServerUnavailableError
+from cai_core.inference.client import ModelClient, compute_wait
 from cai_core.inference.client_wire import FaultKind, PassingFault
+from cai_core.inference.engine import Endpoint
 from cai_core.inference.pool_turns import Server, Turns
 from cai_core.inference.server_watch import ServerWatch
 from cai_core.records import ModelInfo
@@ -22,7 +23,8 @@ class Caretaker:
 
     Args:
         known: who answered when the pool was opened; None before.
-        patience, stall_seconds, first_wait: see `EnginePool`.
+        patience, stall_seconds, first_wait, relaunch: see `EnginePool`.
+        make_client: for a server that answers elsewhere since it was started again.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class Caretaker:
         patience: float,
         stall_seconds: float,
         first_wait: float,
+        relaunch: Callable[[], Endpoint] | None,
+        make_client: Callable[[Endpoint], ModelClient],
     ) -> None:
         self.turns = Turns(servers, self._check_patience)
         self._servers = servers
@@ -40,14 +44,19 @@ class Caretaker:
         self._patience = patience
         self._stall_seconds = stall_seconds
         self._first_wait = first_wait
+        self._relaunch = relaunch
+        self._make_client = make_client
         self._tasks: set[asyncio.Task[None]] = set()
+        self._left: list[ModelClient] = []
         self._watching = False
 
     async def aclose(self) -> None:
-        """Stop watching."""
+        """Stop watching, and close the connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        clients = [*self._left, *(server.client for server in self._servers)]
+        await asyncio.gather(*(client.aclose() for client in clients))
 
     def count_answers(self) -> int:
         """Answers of all servers so far."""
@@ -122,12 +131,14 @@ class Caretaker:
                 log.warning("waiting for a server: %s", server.circuit.last_fault)
                 await asyncio.sleep(server.circuit.next_rest())
             try:
+                if not at_once:
+                    await self._start_again(server)
                 async with asyncio.timeout(self._stall_seconds):
                     await self._check_same(server)
                     if not at_once:
                         await ServerWatch(server.client).ask_canary()
                         log.warning("%s answers again", server.client.endpoint)
-            except (PassingFault, TimeoutError) as error:
+            except (PassingFault, TimeoutError, ServerUnavailableError) as error:
                 server.circuit.failed(str(as_fault(error, server)), _now())
                 self._release()
             except CaiError as error:
@@ -140,11 +151,21 @@ class Caretaker:
                 self.turns.give()
             at_once = False
 
+    async def _start_again(self, server: Server) -> None:
+        """Have a server of this machine started again; it may answer elsewhere then."""
+        if self._relaunch is None:
+            return
+        endpoint = await asyncio.to_thread(self._relaunch)
+        if endpoint != server.client.endpoint:
+            # Closed at the end: a request may be on its way with it still.
+            self._left.append(server.client)
+            server.client = self._make_client(endpoint)
+
     async def _check_same(self, server: Server) -> None:
         """Raise where another model answers than before the server went down."""
         found, known = await server.client.attempt_info(), self._known()
         if known is not None and identify(found) != identify(known):
-            raise ServerUnavailableError(
+            raise RunMismatchError(
                 f"{server.client.endpoint} came back with another model or other weights "
                 f"({found.model_id!r}, {found.weights_hash}). Bring the old ones back, or start "
                 "a new run."
@@ -166,6 +187,8 @@ class Caretaker:
         watch = ServerWatch(server.client, stall_seconds=self._stall_seconds)
         while True:
             await asyncio.sleep(watch.period)
+            if watch.client is not server.client:
+                watch = ServerWatch(server.client, stall_seconds=self._stall_seconds)
             if server.circuit.is_open or not server.in_flight:
                 watch.rest()
                 continue
@@ -195,10 +218,14 @@ def identify(info: ModelInfo) -> tuple[str, str | None]:
     return info.model_id, info.weights_hash
 
 
-def as_fault(error: PassingFault | TimeoutError, server: Server) -> PassingFault:
+def as_fault(
+    error: PassingFault | TimeoutError | ServerUnavailableError, server: Server
+) -> PassingFault:
     """A deadline that was brought forward as the fault that it was brought forward for."""
     if isinstance(error, PassingFault):
         return error
+    if isinstance(error, ServerUnavailableError):
+        return PassingFault(FaultKind.UNREACHABLE, str(error))
     told = server.circuit.last_fault or f"{server.client.endpoint} did not answer in time."
     return PassingFault(FaultKind.SILENT, told)
 

@@ -57,7 +57,7 @@ class ServerWatch:
 
     def __init__(self, client: ModelClient, *, stall_seconds: float = 60.0) -> None:
         self.period = min(PERIOD_SECONDS, stall_seconds / 2)
-        self._client = client
+        self.client = client
         self._stall_seconds = stall_seconds
         self._has_metrics = True
         self._progress: tuple[float, ...] = ()
@@ -96,10 +96,10 @@ class ServerWatch:
         Raises:
             PassingFault: no answer.
         """
-        info = ModelInfo(model_id=self._client.endpoint.model_id, engine="", engine_version="")
+        info = ModelInfo(model_id=self.client.endpoint.model_id, engine="", engine_version="")
         params = SamplingParams(temperature=0.0, max_tokens=1)
         try:
-            await self._client.attempt(_CANARY, params, info=info, seed=0)
+            await self.client.attempt(_CANARY, params, info=info, seed=0)
         except CaiError:
             return
 
@@ -116,7 +116,7 @@ class ServerWatch:
             return {}
         try:
             async with asyncio.timeout(self._stall_seconds):
-                text = await self._client.attempt_text("/metrics")
+                text = await self.client.attempt_text("/metrics")
         except (PassingFault, TimeoutError):
             return {}
         metrics = parse_metrics(text or "")

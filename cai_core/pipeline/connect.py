@@ -79,6 +79,7 @@ class Launched:
 
     config: EndpointConfig
     endpoints: tuple[Endpoint, ...]
+    workspace: Path
 
     def open(
         self, concurrency: int | None = None, *, patience: float = PATIENCE_SECONDS
@@ -90,11 +91,14 @@ class Launched:
                 endpoint, whose ceiling holds in any case.
             patience: see `EnginePool`.
         """
+        # A managed vLLM has a keeper that starts it again; the bundled server has us.
+        ours = self.config.kind == "bundled"
         return EnginePool(
             self.endpoints,
             concurrency=min(concurrency or self.config.concurrency, self.config.concurrency),
             read_seconds=self.config.timeout_seconds,
             patience=patience,
+            relaunch=(lambda: connect(self.config, self.workspace)[0]) if ours else None,
         )
 
     def count_slots(self, concurrency: int | None = None) -> int:
@@ -114,4 +118,4 @@ class Launched:
 def launch(model: str, workspace: Path) -> Launched:
     """Find a model by its name and bring its servers up; see `resolve_config` and `connect`."""
     config = resolve_config(model, workspace)
-    return Launched(config=config, endpoints=connect(config, workspace))
+    return Launched(config=config, endpoints=connect(config, workspace), workspace=workspace)

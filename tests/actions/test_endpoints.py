@@ -122,6 +122,19 @@ def test_a_role_holds_its_endpoint(tmp_path: Path) -> None:
         remove_endpoint(LOCAL_ACTOR, tmp_path, "demo", seen=file.hash)
 
 
+def test_the_critic_follows_the_policy_until_it_is_another(tmp_path: Path) -> None:
+    file = set_role(LOCAL_ACTOR, tmp_path, "policy", "one", seen=add(tmp_path))
+    assert (file.book.roles["policy"], file.book.roles["critic"]) == ("one", "one")
+    assert read_events(tmp_path, Topic.SETTINGS)[-1]["critic_follows"] is True
+    file = set_role(LOCAL_ACTOR, tmp_path, "critic", "demo", seen=file.hash)
+    file = set_role(LOCAL_ACTOR, tmp_path, "policy", "demo", seen=file.hash)
+    file = set_role(LOCAL_ACTOR, tmp_path, "critic", "one", seen=file.hash)
+    file = set_role(LOCAL_ACTOR, tmp_path, "policy", "one", seen=file.hash)
+    file = set_role(LOCAL_ACTOR, tmp_path, "judge", "one", seen=file.hash)
+    assert set(file.book.roles.values()) == {"one", "demo"}
+    assert file.book.roles["feedback"] == "demo"
+
+
 def test_only_known_roles_go_to_known_endpoints(tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match="no role 'king'"):
         set_role(LOCAL_ACTOR, tmp_path, "king", "demo", seen="")  # type: ignore[arg-type]

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from cai_core.inference.launcher import stop_server
+from cai_core.inference.server_record import ServerFiles, load_record
 from cai_core.workspace.rows import RowIndex
 from cai_core.workspace.runs import open_run
 from cai_core.workspace.status import RunState
@@ -99,3 +101,43 @@ def test_a_run_killed_three_times(tmp_path: Path, server: tuple[FaultyServer, in
     assert 0 <= again <= 3 * 2 * CONCURRENCY, again
     chains = (tmp_path / "run" / "outputs" / "chains.jsonl").read_text().splitlines()
     assert len({json.loads(line)["prompt_id"] for line in chains}) == CHAINS
+
+
+def test_a_run_outlives_the_bundled_server(tmp_path: Path) -> None:
+    """The server is killed twice; it is started again, on another port and with another key."""
+    workspace = tmp_path / "workspace"
+    record = ServerFiles.of(workspace, "demo").record
+    command = [sys.executable, "-m", "cai_core", "revise", "data/prompts/redteam.jsonl"]
+    command += ["--constitution", "harmlessness", "--revisions", "1", "--seed", "3"]
+    command += ["--model", "demo", "--limit", "120"]
+    environment = {**os.environ, "CAI_WORKSPACE": str(workspace)}
+
+    def run(out: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*command, "--out", str(tmp_path / out)],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+
+    try:
+        process = run("run")
+        for rows in (60, 180):
+            deadline = time.monotonic() + 120
+            while count_rows(tmp_path) < rows:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.02)
+            held = load_record(record)
+            assert held is not None
+            os.kill(held.pid, signal.SIGKILL)
+        assert process.wait(200) == 0
+        index = RowIndex(open_run(tmp_path / "run"), "chain")
+        assert (len(index), index.doubled) == (360, 0)
+        assert not any(row.error for row in index.values())
+        # The same bytes as a run that nobody disturbed.
+        assert run("calm").wait(200) == 0
+        chains = [tmp_path / out / "outputs" / "chains.jsonl" for out in ("run", "calm")]
+        assert chains[0].read_bytes() == chains[1].read_bytes()
+    finally:
+        stop_server("demo", workspace)

@@ -21,8 +21,16 @@ from cai_core.inference.server_record import read_process_start
 from cai_core.inference.vllm_plan import KeeperTimes
 from cai_core.inference.vllm_record import VllmRecord, files_of, load_vllm_record
 from cai_core.inference.vllm_server import ensure_vllm, find_vllm, list_vllm, stop_vllm
+from cai_core.pipeline.interactive import load_live, run_live
+from cai_core.pipeline.live import ChainState, LiveHub, LiveRequest
+from cai_core.pipeline.recipe import ChainRecipe
+from tests.pipeline.makers import make_constitution, make_prompts
 from tests.vllm.managed import START_SECONDS, Managed
 from tests.vllm.processes import list_commands, list_group, list_tree, wait_until
+from tests.vllm.revising import SHORT, Revising
+
+# Enough that the run is at work when the engine dies; set it higher to see more.
+CHAINS = int(os.environ.get("CAI_KILL_CHAINS", "150"))
 
 
 def read_record(workspace: Path, name: str) -> VllmRecord:
@@ -97,8 +105,34 @@ def test_other_options_under_the_same_name_are_another_server(managed: Managed) 
     assert find_vllm(managed.config, managed.workspace).state == "ready"
 
 
-def test_a_killed_engine_is_started_again_in_its_place(managed: Managed) -> None:
+def test_the_playground_streams_from_it(
+    managed: Managed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAI_WORKSPACE", str(tmp_path))
+    hub = LiveHub(run_live, load_live)
+    request = LiveRequest(
+        prompt=make_prompts(1)[0],
+        constitution=make_constitution(),
+        model=f"{managed.endpoint.base_url}#{managed.endpoint.model_id}",
+        recipe=ChainRecipe(revisions=1, policy_sampling=SHORT, critic_sampling=SHORT),
+    )
+    chain = hub.start(request)
+    lengths = set()
+    while (snapshot := chain.snapshot()).state.is_live:
+        lengths |= {(len(snapshot.steps), len(step.text)) for step in snapshot.steps[-1:]}
+        time.sleep(0.002)
+    hub.close()
+    assert snapshot.state is ChainState.FINISHED, snapshot.error
+    assert [step.done for step in snapshot.steps] == [True] * 3
+    assert len(lengths) > 6, "no text was seen on its way"
+
+
+def test_a_run_outlives_a_killed_engine_which_is_started_again_in_its_place(
+    managed: Managed, tmp_path: Path
+) -> None:
     before, text = read_record(managed.workspace, "shared"), ask(managed.endpoint)
+    revising = Revising(managed.endpoint, tmp_path, CHAINS)
+    wait_until(lambda: revising.count_rows() >= CHAINS, START_SECONDS, "the first rows")
     os.kill(engine_of(before), signal.SIGKILL)
     seconds = await_restart(managed, 1)
     print(f"back {seconds:.0f} s after the kill")
@@ -108,6 +142,7 @@ def test_a_killed_engine_is_started_again_in_its_place(managed: Managed) -> None
     assert not list_group(before.engine_pid)
     tree = list_tree(after.keeper_pid)
     assert not [line for line in tree.values() if line.startswith("Z")], tree
+    revising.check_whole()
 
 
 def test_a_killed_keeper_takes_its_vllm_along(managed: Managed) -> None:
