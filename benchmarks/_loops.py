@@ -109,7 +109,7 @@ async def run_pipeline(
         nonlocal tokens
         tokens = progress.tokens
 
-    async with EnginePool([endpoint], concurrency=concurrency) as pool:
+    async with EnginePool([endpoint], concurrency=concurrency, first_limit=concurrency) as pool:
         setup = await prepare(
             work.recipe, work.constitution, pool, few_shot=work.few_shot, run_id="bench"
         )

@@ -22,7 +22,7 @@ from cai_core.inference.client_wire import FaultKind, PassingFault
 from cai_core.inference.engine import Endpoint
 from cai_core.inference.pool_care import Caretaker, as_fault, identify
 from cai_core.inference.pool_turns import Server
-from cai_core.inference.server_state import AdaptiveLimit
+from cai_core.inference.server_state import FIRST_LIMIT, AdaptiveLimit
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams
 
 # A managed vLLM is up again in about a minute; a large model takes longer to load.
@@ -51,6 +51,8 @@ class EnginePool:
     Args:
         endpoints: servers of one and the same model, at least one.
         concurrency: the most requests at once at each server.
+        first_limit: how many to begin with; the ceiling itself for servers that are known to
+            queue what they cannot run.
         read_seconds: the longest silence of a server before one request counts as lost.
         patience: seconds without any answer after which the pool gives up.
         stall_seconds: after so long without an answer a server is looked at (`server_watch`).
@@ -63,6 +65,7 @@ class EnginePool:
         endpoints: Sequence[Endpoint],
         *,
         concurrency: int,
+        first_limit: int = FIRST_LIMIT,
         read_seconds: float = 600.0,
         patience: float = PATIENCE_SECONDS,
         stall_seconds: float = 60.0,
@@ -82,7 +85,8 @@ class EnginePool:
             )
 
         self._servers = [
-            Server(make_client(endpoint), AdaptiveLimit(concurrency)) for endpoint in endpoints
+            Server(make_client(endpoint), AdaptiveLimit(concurrency, first_limit))
+            for endpoint in endpoints
         ]
         self._first_wait = first_wait
         self._info: ModelInfo | None = None

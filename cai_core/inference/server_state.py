@@ -27,15 +27,19 @@ class AdaptiveLimit:
     round, until the server sends somebody away; from then on by one a round. It is halved when
     the server does (429, 503), once for all requests that were under way at that time: additive
     increase, multiplicative decrease (Chiu and Jain 1989), as TCP does it.
+
+    Attributes:
+        first: where it begins.
     """
 
     ceiling: int
+    first: int = FIRST_LIMIT
     value: float = field(init=False)
     _slow: bool = False
     _cut_at: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self.value = min(FIRST_LIMIT, self.ceiling)
+        self.value = min(self.first, self.ceiling)
 
     def answered(self, in_flight: int) -> None:
         """An answer came while that many requests, itself included, were under way."""

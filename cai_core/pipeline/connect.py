@@ -12,6 +12,7 @@ from cai_core.inference.launcher import ensure_server
 from cai_core.inference.model_folder import DEMO
 from cai_core.inference.model_url import is_url, read_key, resolve_url
 from cai_core.inference.pool import PATIENCE_SECONDS, EnginePool
+from cai_core.inference.server_state import FIRST_LIMIT
 from cai_core.inference.vllm_server import ensure_vllm
 from cai_core.pipeline.progress import Price
 from cai_core.workspace.endpoints import load_book
@@ -91,11 +92,14 @@ class Launched:
                 endpoint, whose ceiling holds in any case.
             patience: see `EnginePool`.
         """
+        ceiling = min(concurrency or self.config.concurrency, self.config.concurrency)
         # A managed vLLM has a keeper that starts it again; the bundled server has us.
         ours = self.config.kind == "bundled"
         return EnginePool(
             self.endpoints,
-            concurrency=min(concurrency or self.config.concurrency, self.config.concurrency),
+            concurrency=ceiling,
+            # Our own servers queue; others may have limits that are best found from below.
+            first_limit=FIRST_LIMIT if self.config.kind == "url" else ceiling,
             read_seconds=self.config.timeout_seconds,
             patience=patience,
             relaunch=(lambda: connect(self.config, self.workspace)[0]) if ours else None,
