@@ -21,6 +21,7 @@ import httpx
 from cai_core.inference.engine import Endpoint
 from cai_core.inference.pool import EnginePool
 from cai_core.inference.transport import Transport
+from cai_core.pipeline.connect import SPARE_CHAINS
 from cai_core.pipeline.critique_revision import prepare
 from cai_core.pipeline.recipe import ChainRecipe, ReviseRecipe
 from cai_core.pipeline.revise import KIND, run_revise
@@ -114,9 +115,10 @@ async def run_pipeline(
             work.recipe, work.constitution, pool, few_shot=work.few_shot, run_id="bench"
         )
         clock = Clock()
-        batch = await run_revise(
-            run, work.prompts, setup, concurrency=concurrency, on_progress=count
-        )
+        # As `revise` does it: never more than `concurrency` requests at once, and some chains
+        # more than that open, so that a slot need not wait for the disk.
+        chains = concurrency + concurrency // SPARE_CHAINS
+        batch = await run_revise(run, work.prompts, setup, concurrency=chains, on_progress=count)
         turn = clock.stop(batch.generated, tokens)
     if batch.failed:
         raise RuntimeError(f"{batch.failed} chains failed: {batch.first_error}")

@@ -228,8 +228,7 @@ async def _revise(
             held,
             inputs.prompts,
             setup,
-            # Enough chains to fill the policy's servers; each waits for its turn.
-            concurrency=models[0].count_slots(args.concurrency),
+            concurrency=models[0].count_chains(args.concurrency),
             on_progress=progress,
             prices={"policy": models[0].price, "critic": models[-1].price},
             trouble=lambda: tuple(fault for pool in pools for fault in pool.load.down),

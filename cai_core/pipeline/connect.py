@@ -17,6 +17,8 @@ from cai_core.inference.vllm_server import ensure_vllm
 from cai_core.pipeline.progress import Price
 from cai_core.workspace.endpoints import load_book
 
+# One chain more for so many slots.
+SPARE_CHAINS = 4
 # The name that a place which stands in no book is given; it is never written anywhere.
 _UNNAMED = "unnamed"
 
@@ -109,6 +111,13 @@ class Launched:
         """The most requests at once at all its servers together."""
         each = min(concurrency or self.config.concurrency, self.config.concurrency)
         return each * len(self.endpoints)
+
+    def count_chains(self, concurrency: int | None = None) -> int:
+        """Chains to have open, so that all slots are in use: while one chain's row is written
+        and its next prompt built, another's request takes the slot.
+        """
+        slots = self.count_slots(concurrency)
+        return slots if slots == 1 else slots + -(-slots // SPARE_CHAINS)
 
     @property
     def price(self) -> Price | None:

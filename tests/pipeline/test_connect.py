@@ -36,6 +36,7 @@ def test_a_name_stands_for_its_endpoint(workspace: Path, monkeypatch: pytest.Mon
     assert launched.endpoints[0].extra_body["chat_template_kwargs"] == {"enable_thinking": False}
     assert launched.count_slots() == launched.count_slots(100) == 14
     assert launched.count_slots(3) == 6
+    assert (launched.count_chains(3), launched.count_chains()) == (8, 18)
     assert launched.price is not None and launched.price.completion == 3
     assert "secret" not in repr(launched)
     assert launch("free", workspace).price is None
