@@ -163,7 +163,14 @@ class RowIndex(Mapping[str, Row]):
             for row_id, offset in self._scan(file):
                 keys.append(_key(row_id))
                 places.append((len(self._paths) - 1) << _OFFSET_BITS | offset)
-        self._keep_first(np.frombuffer(keys, np.uint64), np.frombuffer(places, np.uint64))
+        # One array at a time, each let go of when its sorted copy is there: this is the most
+        # memory that a run takes.
+        order = np.argsort(np.frombuffer(keys, np.uint64), kind="stable").astype(np.uint32)
+        self._keys: _Array = np.frombuffer(keys, np.uint64)[order]
+        del keys
+        self._places: _Array = np.frombuffer(places, np.uint64)[order]
+        del places, order
+        self._keep_first()
 
     def __getitem__(self, row_id: str) -> Row:
         key = np.uint64(_key(row_id))
@@ -208,12 +215,13 @@ class RowIndex(Mapping[str, Row]):
             except ValueError:
                 self.damaged += 1
 
-    def _keep_first(self, keys: _Array, places: _Array) -> None:
-        """Sort by key; of rows with one id the first written stays."""
-        order = np.argsort(keys, kind="stable")
-        keys, places = keys[order], places[order]
-        keep = np.ones(len(keys), dtype=bool)
+    def _keep_first(self) -> None:
+        """Of rows with one id the first written stays. They are sorted by key, stably."""
+        keys, places = self._keys, self._places
         same = np.flatnonzero(keys[1:] == keys[:-1]) + 1
+        if not len(same):
+            return
+        keep = np.ones(len(keys), dtype=bool)
         seen: dict[int, set[str]] = {}
         for at in same.tolist():
             key = int(keys[at])
