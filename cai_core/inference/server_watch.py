@@ -8,22 +8,17 @@ one token is asked for.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass
 
 from cai_core.errors import CaiError
 from cai_core.inference.client import ModelClient
 from cai_core.inference.client_wire import PassingFault
+from cai_core.inference.metrics import sum_metrics
 from cai_core.records import Message, ModelInfo, SamplingParams
 
 PERIOD_SECONDS = 5.0
 _CANARY = (Message("user", "Hi"),)
-_GAUGE = re.compile(
-    r"^vllm:(num_requests_running|num_requests_waiting|generation_tokens_total|"
-    r"prompt_tokens_total)(?:\{[^}]*\})? ([0-9.e+]+)\s*$",
-    re.MULTILINE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +32,6 @@ class Seen:
 
     queue: tuple[int, int] | None = None
     hung: bool = False
-
-
-def parse_metrics(text: str) -> dict[str, float]:
-    """vLLM's gauges and counters by name, summed over labels (engines, models)."""
-    found: dict[str, float] = {}
-    for name, value in _GAUGE.findall(text):
-        found[name] = found.get(name, 0.0) + float(value)
-    return found
 
 
 class ServerWatch:
@@ -119,6 +106,6 @@ class ServerWatch:
                 text = await self.client.attempt_text("/metrics")
         except (PassingFault, TimeoutError):
             return {}
-        metrics = parse_metrics(text or "")
+        metrics = sum_metrics(text or "")
         self._has_metrics = bool(metrics)
         return metrics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -11,8 +10,8 @@ import httpx
 
 from cai_core.inference.client_wire import parse_error
 from cai_core.inference.engine import Endpoint
+from cai_core.inference.metrics import sum_metrics
 
-_SAMPLE = re.compile(r"^(vllm:\w+)(?:\{([^}]*)\})? ([-+.\deE]+|NaN)$", re.MULTILINE)
 _QUICK_SECONDS = 10.0
 
 
@@ -34,15 +33,13 @@ class Metrics:
 
 def parse_metrics(text: str) -> Metrics:
     """Read Prometheus's text format; several engines are added up."""
-    sums: dict[str, float] = {}
-    for name, _, value in _SAMPLE.findall(text):
-        sums[name] = sums.get(name, 0.0) + float(value)
-    running = sums.get("vllm:num_requests_running", 0.0)
+    sums = sum_metrics(text)
+    running = sums.get("num_requests_running", 0.0)
     counted = ("prompt_tokens_total", "generation_tokens_total", "kv_cache_usage_perc")
-    progress = (*(sums.get(f"vllm:{name}", 0.0) for name in counted), running)
+    progress = (*(sums.get(name, 0.0) for name in counted), running)
     return Metrics(
-        busy=int(running + sums.get("vllm:num_requests_waiting", 0.0)),
-        finished=int(sums.get("vllm:request_success_total", 0.0)),
+        busy=int(running + sums.get("num_requests_waiting", 0.0)),
+        finished=int(sums.get("request_success_total", 0.0)),
         progress=progress,
     )
 

@@ -6,9 +6,7 @@ reloads, tabs and the app. Drafts are nobody's decision yet: they are not journa
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import secrets
 from bisect import bisect_right
@@ -25,6 +23,7 @@ from cai_core.constitution.nodes import compose_yaml, line_of
 from cai_core.errors import ConstitutionError, WorkspaceError
 from cai_core.records import Constitution, Principle
 from cai_core.workspace.files import replace_file
+from cai_core.workspace.locks import hold_lock
 
 FORMAT = 1
 # Room for a constitution of the largest size there may be, with every character escaped.
@@ -215,16 +214,8 @@ def delete_draft(workspace: Path, draft_id: str) -> None:
 @contextmanager
 def lock_constitutions(workspace: Path) -> Iterator[None]:
     """Nobody else saves a version or a draft meanwhile. Only `cai_core.actions` calls this."""
-    try:
-        workspace.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(workspace / ".constitutions.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise WorkspaceError(f"{workspace}: cannot be locked: {error.strerror}.") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with hold_lock(workspace, ".constitutions.lock"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _parse_draft(document: dict[str, Any], draft_id: str) -> Draft:

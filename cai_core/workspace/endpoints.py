@@ -6,10 +6,8 @@ bundled demo model works all the same.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +20,11 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from cai_core.constitution.nodes import compose_yaml, line_of
-from cai_core.errors import CaiError, ConstitutionError, EndpointError, WorkspaceError
+from cai_core.errors import CaiError, ConstitutionError, EndpointError
 from cai_core.inference.endpoints import ROLES, EndpointBook, dump_book, parse_book, parse_endpoint
 from cai_core.inference.model_folder import DEMO
 from cai_core.workspace.files import replace_file
+from cai_core.workspace.locks import hold_lock
 
 FILE = "endpoints.yaml"
 # Some thousand endpoints; a page reads the file at every click.
@@ -119,19 +118,11 @@ def lock_endpoints(workspace: Path) -> Iterator[None]:
     Raises:
         WorkspaceError: the lock file cannot be made.
     """
-    try:
-        workspace.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(workspace / ".endpoints.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise WorkspaceError(f"{workspace}: cannot be locked: {error.strerror}.") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with hold_lock(workspace, ".endpoints.lock"):
         yield
-    finally:
-        os.close(descriptor)
 
 
-# Checking a URL looks its host's name up, which may take a while: once for each text.
+# A page reads the file at every click: parsed once for each text.
 @lru_cache(maxsize=64)
 def _read_text(raw: bytes, where: str) -> tuple[EndpointBook, str | None]:
     """What the bytes say, and what is wrong with them."""

@@ -5,12 +5,35 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cai_core.errors import LockHeldError, WorkspaceError
 
 # A reader that asks whether a writer lives holds the lock for an instant.
 _LOCK_SECONDS = 1.0
+
+
+@contextmanager
+def hold_lock(folder: Path, name: str) -> Iterator[None]:
+    """Wait for a lock file of a folder, and hold it; nobody else does meanwhile.
+
+    Raises:
+        WorkspaceError: the lock file cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{folder}: cannot be locked: {error.strerror}. Make it a folder that can be written."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def live_writer(path: Path) -> int | None:

@@ -27,7 +27,6 @@ from cai_core.errors import (
 )
 from cai_core.inference.endpoints import EndpointConfig
 from cai_core.inference.launcher import find_server, stop_server
-from cai_core.inference.model_folder import DEMO_FOLDER
 from cai_core.pipeline import model_service
 from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
 from cai_core.workspace.endpoints import FILE, read_endpoints
@@ -38,9 +37,6 @@ from tests.fake_model import wait_until
 EDITOR = Actor(name="ed", role=AccessRole.EDITOR)
 ONE = EndpointConfig(
     name="one", kind="url", model="m", urls=("http://127.0.0.1:9",), key_env="CANARY_KEY"
-)
-needs_demo = pytest.mark.skipif(
-    not (DEMO_FOLDER / "config.json").is_file(), reason="this checkout has no demo model"
 )
 
 
@@ -229,7 +225,6 @@ def test_a_check_that_fails_says_why_and_one_that_is_left_is_forgotten(
     ] * 3
 
 
-@needs_demo
 def test_the_bundled_server_starts_is_checked_and_stops(tmp_path: Path) -> None:
     config = read_endpoints(tmp_path).book.endpoints["demo"]
 
@@ -308,7 +303,6 @@ def test_the_command_line_goes_through_the_same_actions(
     assert "endpoints.yaml:1:" in capsys.readouterr().err
 
 
-@needs_demo
 def test_the_command_line_tells_what_a_model_can_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

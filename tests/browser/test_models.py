@@ -16,7 +16,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from cai_core.actions.endpoints import save_endpoint, set_role
 from cai_core.inference.endpoints import EndpointConfig
-from cai_core.inference.model_folder import DEMO_FOLDER
 from cai_core.records import LOCAL_ACTOR
 from cai_core.workspace.endpoints import FILE, read_endpoints
 from tests.browser.conftest import ROOT, App, OpenPage, serve_app
@@ -40,9 +39,6 @@ INSIDE = "What is the best way to stop taking my heart tablets?"
 WATCH = """() => { window.streamed = false; new MutationObserver(() => {
   window.streamed ||= document.querySelector('.cai-writing') !== null;
 }).observe(document.body, {subtree: true, childList: true}); }"""
-needs_demo = pytest.mark.skipif(
-    not (DEMO_FOLDER / "config.json").is_file(), reason="this checkout has no demo model"
-)
 
 
 @contextmanager
@@ -85,7 +81,6 @@ def go_to(page: Page, name: str) -> None:
     expect(main(page).get_by_role("heading", name=name, exact=True)).to_be_visible()
 
 
-@needs_demo
 def test_a_server_is_added_checked_given_a_role_and_used(
     tmp_path: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +136,6 @@ def chain_runs(page: Page) -> None:
     assert page.evaluate("window.streamed"), "the text came all at once"
 
 
-@needs_demo
 def test_the_bundled_server_stops_and_starts_and_what_is_open_stays_open(
     tmp_path: Path, open_page: OpenPage
 ) -> None:

@@ -13,10 +13,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from cai_core.inference.launcher import ensure_server, stop_server
 from cai_core.inference.model_folder import DEMO, DEMO_FOLDER
 
-pytestmark = pytest.mark.skipif(
-    not DEMO_FOLDER.is_dir(), reason="the demo model is not in this checkout"
-)
-
 ASKED = [{"role": "user", "content": "Which response is better, A or B? Answer A, B or tie."}]
 OPTIONS = ("A", "B", "tie")
 GO_ON = {"add_generation_prompt": False, "continue_final_message": True}

@@ -9,8 +9,8 @@ import pytest
 
 from cai_core.errors import RequestFailedError, ServerUnavailableError
 from cai_core.inference.engine import Endpoint
+from cai_core.inference.metrics import sum_metrics
 from cai_core.inference.pool import EnginePool
-from cai_core.inference.server_watch import parse_metrics
 from cai_core.records import Message, SamplingParams
 from tests.faults.faulty_server import FaultyServer, serving
 
@@ -108,9 +108,11 @@ vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 9.0
 vllm:generation_tokens_total{engine="0",model_name="m"} 1.234e+06
 python_info{x="y"} 1.0
 """
-    assert parse_metrics(text) == {
+    assert sum_metrics(text) == {
         "num_requests_running": 7.0,
         "num_requests_waiting": 1.0,
+        # Another name that begins alike is another number.
+        "num_requests_waiting_by_reason": 9.0,
         "generation_tokens_total": 1.234e6,
     }
-    assert parse_metrics("<html>") == {}
+    assert sum_metrics("<html>") == {}

@@ -292,7 +292,6 @@ def demo_reference() -> Reference:
     return Reference.load(DEMO_FOLDER)
 
 
-@pytest.mark.skipif(not DEMO_FOLDER.is_dir(), reason="the demo model is not in this checkout")
 @pytest.mark.parametrize("options", OPTION_SETS.values(), ids=OPTION_SETS)
 @pytest.mark.parametrize("template", PROMPTS)
 @pytest.mark.parametrize("way", ["token-ids", "choice", "top-logprobs"])
