@@ -17,6 +17,7 @@ from typing import Literal
 
 from cai_core.errors import CaiError
 from cai_core.inference.model_folder import compute_weights_hash, resolve_model
+from cai_core.machine import count_cores, read_memory
 
 # Versions below these have holes: CVE-2026-4372, CVE-2026-1839, CVE-2025-32434, CVE-2026-24779.
 FLOORS = {"transformers": "5.3.0", "torch": "2.6", "vllm": "0.14.1"}
@@ -61,13 +62,7 @@ def check_packages() -> list[Finding]:
 
 def check_hardware() -> Finding:
     """Cores this process may use, and memory."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = _read_cgroup_limit()
-    if limit is not None:
-        memory = min(memory, limit)
-    detail = f"{cores} cores, {memory / 1e9:.1f} GB memory, {platform.system()}"
+    detail = f"{count_cores()} cores, {read_memory() / 1e9:.1f} GB memory, {platform.system()}"
     return Finding(name="hardware", state="ok", detail=f"{detail} {platform.machine()}")
 
 
@@ -178,10 +173,3 @@ def _check_port(name: str, port: int) -> Finding:
             detail = f"in use ({name}): {error.strerror}; another one can be given"
             return Finding(name=label, state="note", detail=detail)
     return Finding(name=label, state="ok", detail=f"free ({name})")
-
-
-def _read_cgroup_limit() -> int | None:
-    try:
-        return int(Path("/sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):
-        return None

@@ -88,6 +88,11 @@ class ModelClient:
         """Close the connections."""
         await self._transport.aclose()
 
+    @property
+    def opened(self) -> int:
+        """Connections opened so far; see `Transport`."""
+        return self._transport.opened
+
     async def info(self) -> ModelInfo:
         """Who answers; asked once, then remembered.
 

@@ -16,6 +16,8 @@ from cai_core.inference.server_watch import ServerWatch
 from cai_core.records import ModelInfo
 
 log = logging.getLogger(__name__)
+# Nobody puts another server on a port faster than this, unnoticed by all requests under way.
+TRUST_SECONDS = 0.25
 
 
 class Caretaker:
@@ -65,12 +67,13 @@ class Caretaker:
     async def took_answer(self, server: Server) -> None:
         """Note an answer, once it is known to be of the server that was there before.
 
-        Another request's connection may have broken meanwhile: then this answer may be of
-        whoever listens there now, and waits until that is known.
+        It may have come over a new connection, or another request's connection may have broken
+        meanwhile: then it may be of whoever listens there now, and waits until that is known.
 
         Raises:
             CaiError: the pool was given up, e.g. because it is another model's.
         """
+        await self._identify_again(server)
         while server.circuit.is_open:
             await server.trusted.wait()
             self.turns.raise_if_given_up()
@@ -163,13 +166,36 @@ class Caretaker:
 
     async def _check_same(self, server: Server) -> None:
         """Raise where another model answers than before the server went down."""
-        found, known = await server.client.attempt_info(), self._known()
+        client, opened = server.client, server.client.opened
+        found, known = await client.attempt_info(), self._known()
         if known is not None and identify(found) != identify(known):
             raise RunMismatchError(
-                f"{server.client.endpoint} came back with another model or other weights "
+                f"{client.endpoint} came back with another model or other weights "
                 f"({found.model_id!r}, {found.weights_hash}). Bring the old ones back, or start "
                 "a new run."
             )
+        if client is server.client:
+            server.identified, server.identified_at = opened, _now()
+
+    async def _identify_again(self, server: Server) -> None:
+        """Ask a server who it is where connections were opened since it was last asked."""
+        if not self._is_stranger(server):
+            return
+        async with server.identifying:
+            if not self._is_stranger(server):
+                return
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    await self._check_same(server)
+            except (PassingFault, TimeoutError) as error:
+                if server.circuit.failed(str(as_fault(error, server)), _now(), at_once=True):
+                    self._distrust(server, at_once=True)
+            except CaiError as error:
+                self.turns.give_up(error)
+
+    def _is_stranger(self, server: Server) -> bool:
+        recent = _now() - server.identified_at < TRUST_SECONDS
+        return server.client.opened != server.identified and not recent
 
     def _check_patience(self) -> None:
         now = _now()

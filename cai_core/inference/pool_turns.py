@@ -23,6 +23,9 @@ class Server:
         held_until: until then nobody asks: the server said when to come back.
         scopes: each attempt's deadline, so that a hung server's can be brought forward.
         trusted: set while the circuit is closed.
+        identified: how many of its client's connections were open when it last said who it is.
+        identified_at: when that was.
+        identifying: held while it is asked.
     """
 
     client: ModelClient
@@ -33,6 +36,9 @@ class Server:
     held_until: float = 0.0
     scopes: set[asyncio.Timeout] = field(default_factory=set)
     trusted: asyncio.Event = field(default_factory=asyncio.Event)
+    identified: int = 0
+    identified_at: float = 0.0
+    identifying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.trusted.set()

@@ -5,8 +5,10 @@ Everything that may pass is a PassingFault; what is final is an error of `cai_co
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,30 +30,57 @@ _OVERLOAD_STATUS = frozenset({429, 503, 529})
 class Transport:
     """An endpoint's HTTP. Belongs to one event loop; close it when done.
 
+    Each connection is an httpx client of its own, used last one first. In one pool of many,
+    httpcore 1.0 looks at all connections once for each of them whenever a request begins or ends:
+    with 64 that is most of a request's CPU, taken from a server on the same machine.
+
     Args:
         read_seconds: the longest silence of the server before it counts as hung.
         max_connections: requests on the wire at once; further ones wait.
+
+    Attributes:
+        opened: connections over which an answer came, so far. Whoever listens on the port now was
+            only asked who it is if nothing has been opened since.
     """
 
     def __init__(self, endpoint: Endpoint, *, read_seconds: float, max_connections: int) -> None:
         self.endpoint = endpoint
-        key = endpoint.api_key
-        self._http = httpx.AsyncClient(
-            base_url=endpoint.base_url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(10.0, read=read_seconds, pool=None),
-            limits=httpx.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ),
-            # A proxy from the environment has no business between us and this machine.
-            trust_env=not is_loopback(endpoint.base_url),
-        )
+        self.opened = 0
+        self._timeout = httpx.Timeout(10.0, read=read_seconds, pool=None)
+        # A proxy from the environment has no business between us and this machine.
+        self._trust_env = not is_loopback(endpoint.base_url)
+        self._verify = httpx.create_ssl_context(trust_env=self._trust_env)
+        self._free = asyncio.Semaphore(max_connections)
+        self._idle: list[_Connection] = []
+        self._connections: list[_Connection] = []
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        for connection in self._connections:
+            await connection.http.aclose()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[_Connection]:
+        async with self._free:
+            connection = self._idle.pop() if self._idle else self._open()
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+
+    def _open(self) -> _Connection:
+        key = self.endpoint.api_key
+        http = httpx.AsyncClient(
+            base_url=self.endpoint.base_url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=self._timeout,
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
+            verify=self._verify,
+            trust_env=self._trust_env,
+        )
+        connection = _Connection(http)
+        self._connections.append(connection)
+        return connection
 
     async def get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
         """Fetch a route once; {} where it may be missing and is.
@@ -59,8 +88,7 @@ class Transport:
         Raises:
             PassingFault, RequestRejectedError, UnknownModelError: as `attempt`.
         """
-        request = self._http.build_request("GET", path)
-        reply = await self._send(request, RAW_REPLY_BYTES)
+        reply = await self._send("GET", path, None, RAW_REPLY_BYTES)
         return {} if optional and reply.tells_nothing else self._read(reply)
 
     async def get_text(self, path: str) -> str | None:
@@ -69,7 +97,7 @@ class Transport:
         Raises:
             PassingFault: as `attempt`.
         """
-        reply = await self._send(self._http.build_request("GET", path), RAW_REPLY_BYTES)
+        reply = await self._send("GET", path, None, RAW_REPLY_BYTES)
         return reply.text if reply.is_success else None
 
     async def post(
@@ -83,21 +111,27 @@ class Transport:
         Raises:
             PassingFault, RequestRejectedError, UnknownModelError: as `attempt`.
         """
-        return self._read(await self._send(self._build_post(path, body), limit))
+        return self._read(await self._send("POST", path, _encode(body), limit))
 
-    def _build_post(self, path: str, body: dict[str, Any]) -> httpx.Request:
-        # As UTF-8, not as escapes: shorter, and a lone surrogate is refused here and not there.
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        headers = {"Content-Type": "application/json"}
-        return self._http.build_request("POST", path, content=content, headers=headers)
+    async def _send(self, method: str, path: str, content: bytes | None, limit: int) -> _Reply:
+        async with self._respond(method, path, content) as response:
+            return await self._read_reply(response, limit)
 
-    async def _send(self, request: httpx.Request, limit: int) -> _Reply:
+    @asynccontextmanager
+    async def _respond(
+        self, method: str, path: str, content: bytes | None
+    ) -> AsyncIterator[httpx.Response]:
+        headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
-            response = await self._http.send(request, stream=True)
-            try:
-                return await self._read_reply(response, limit)
-            finally:
-                await response.aclose()
+            async with self._connection() as connection:
+                http = connection.http
+                request = http.build_request(method, path, content=content, headers=headers)
+                response = await http.send(request, stream=True)
+                try:
+                    self.opened += connection.is_new(response)
+                    yield response
+                finally:
+                    await response.aclose()
         except httpx.TransportError as error:
             raise self._transport_fault(error) from error
 
@@ -119,18 +153,11 @@ class Transport:
     async def stream(
         self, path: str, body: dict[str, Any], limit: int
     ) -> AsyncIterator[dict[str, Any]]:
-        request = self._build_post(path, body)
-        try:
-            response = await self._http.send(request, stream=True)
-            try:
-                if not response.is_success:
-                    self._raise_for_status(await self._read_reply(response, limit))
-                async for chunk in self._events(response, limit):
-                    yield chunk
-            finally:
-                await response.aclose()
-        except httpx.TransportError as error:
-            raise self._transport_fault(error) from error
+        async with self._respond("POST", path, _encode(body)) as response:
+            if not response.is_success:
+                self._raise_for_status(await self._read_reply(response, limit))
+            async for chunk in self._events(response, limit):
+                yield chunk
 
     async def _events(self, response: httpx.Response, limit: int) -> AsyncIterator[dict[str, Any]]:
         size = 0
@@ -201,6 +228,21 @@ class Transport:
         )
 
 
+@dataclass(slots=True)
+class _Connection:
+    """A client of one connection, which opens it again when it was closed."""
+
+    http: httpx.AsyncClient
+    local: object = None
+
+    def is_new(self, response: httpx.Response) -> bool:
+        """Whether another connection than last time brought this response."""
+        stream = response.extensions.get("network_stream")
+        before = self.local
+        self.local = stream.get_extra_info("client_addr") if stream is not None else None
+        return self.local != before
+
+
 @dataclass(frozen=True, slots=True)
 class _Reply:
     """A response that was read."""
@@ -224,6 +266,11 @@ class _Reply:
         if self.is_success:
             return "json" not in self.headers.get("content-type", "json")
         return 300 <= self.status < 500 and self.status not in _RETRY_STATUS
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    # As UTF-8, not as escapes: shorter, and a lone surrogate is refused here and not there.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _retry_after(header: str | None) -> float | None:

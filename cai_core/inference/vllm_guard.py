@@ -28,6 +28,9 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Nobody survives SIGKILL for long; a process in uninterruptible sleep is not waited for.
 _LAST_SECONDS = 30.0
+# A process whose last threads still end looks like a zombie and cannot be reaped yet. Zombies that
+# are not ours (macOS, a killed guard) are not waited for longer than this.
+_REAP_SECONDS = 2.0
 
 
 def become_subreaper() -> None:
@@ -48,7 +51,21 @@ def end_group(group: int, codes: dict[int, int] | None = None) -> None:
             os.killpg(group, signal.SIGKILL)
         if not reap(-group, codes):
             time.sleep(0.02)
-    reap(-group, codes)
+    deadline = time.monotonic() + _REAP_SECONDS
+    while _exists(group) and time.monotonic() < deadline:
+        if not reap(-group, codes):
+            time.sleep(0.02)
+
+
+def _exists(group: int) -> bool:
+    """Whether anything has this process group, be it a zombie."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # macOS says so of zombies
+        return True
+    return True
 
 
 def list_group(group: int) -> list[int]:

@@ -34,6 +34,7 @@ from cai_core.inference.vllm_record import (
     files_of,
     save_vllm_record,
 )
+from cai_core.machine import count_cores
 
 # More deaths than that in ten minutes, and something is wrong that a start does not mend.
 RESTARTS = 5
@@ -173,7 +174,13 @@ class Keeper:
         )
         process = VllmProcess(
             command,
-            build_environment(os.environ, api_key=record.api_key, options=plan.options, cpu=cpu),
+            build_environment(
+                os.environ,
+                api_key=record.api_key,
+                options=plan.options,
+                cpu=cpu,
+                cores=count_cores(),
+            ),
             folder=Path(plan.folder),
             log=self._files.log,
             grace=plan.times.stop_seconds,

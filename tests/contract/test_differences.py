@@ -207,15 +207,20 @@ def mixed_logprobs(asked: Asked) -> bool:
         best: list[dict[str, float]] = answer["choices"][0]["logprobs"]["top_logprobs"]
         return best
 
-    with ThreadPoolExecutor(8) as pool:
-        named = [
-            pool.submit(asked.complete, logprobs=0, logprob_token_ids=[7, 8], seed=seed, **fields)
-            for seed in range(4)
-        ]
-        best = [position for told in pool.map(ask_best, range(4)) for position in told]
-        for one in named:
-            one.result()
-    whole = all(len(position) >= 5 and -9999.0 not in position.values() for position in best)
+    def ask_side_by_side() -> bool:
+        """Whether all neighbours of requests with named tokens got what they asked for."""
+        with ThreadPoolExecutor(8) as pool:
+            named = [
+                pool.submit(asked.complete, logprobs=0, logprob_token_ids=[7, 8], seed=n, **fields)
+                for n in range(4)
+            ]
+            best = [position for told in pool.map(ask_best, range(4)) for position in told]
+            for one in named:
+                one.result()
+        return all(len(position) >= 5 and -9999.0 not in position.values() for position in best)
+
+    # Only requests that run in one step disturb each other, and that takes luck.
+    whole = all(ask_side_by_side() for _ in range(5))
     return whole is asked.bundled
 
 

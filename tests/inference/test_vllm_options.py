@@ -107,6 +107,9 @@ def test_the_environment_keeps_what_is_set_but_for_the_key() -> None:
     assert built["VLLM_TARGET_DEVICE"] == "cpu"
     assert built["VLLM_NO_USAGE_STATS"] == built["DO_NOT_TRACK"] == "1"
     assert built["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+    big = build_environment({}, api_key="k", options=(), cpu=True, cores=32)
+    assert built["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert not {"OMP_NUM_THREADS", "VLLM_ENABLE_V1_MULTIPROCESSING"} & big.keys()
     gpu = build_environment({}, api_key="k", options=(), cpu=False)
     assert not {"VLLM_TARGET_DEVICE", "OMP_NUM_THREADS"} & gpu.keys()
     assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in gpu

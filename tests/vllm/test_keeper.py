@@ -24,13 +24,17 @@ from cai_core.inference.vllm_server import ensure_vllm, find_vllm, list_vllm, st
 from cai_core.pipeline.interactive import load_live, run_live
 from cai_core.pipeline.live import ChainState, LiveHub, LiveRequest
 from cai_core.pipeline.recipe import ChainRecipe
+from cai_core.records import SamplingParams
 from tests.pipeline.makers import make_constitution, make_prompts
 from tests.vllm.managed import START_SECONDS, Managed
 from tests.vllm.processes import list_commands, list_group, list_tree, wait_until
-from tests.vllm.revising import SHORT, Revising
+from tests.vllm.revising import Revising
 
 # Enough that the run is at work when the engine dies; set it higher to see more.
 CHAINS = int(os.environ.get("CAI_KILL_CHAINS", "150"))
+
+# Seconds of text on a small model, so that a look every few ms sees it grow.
+LONG = SamplingParams(max_tokens=200)
 
 
 def read_record(workspace: Path, name: str) -> VllmRecord:
@@ -114,17 +118,20 @@ def test_the_playground_streams_from_it(
         prompt=make_prompts(1)[0],
         constitution=make_constitution(),
         model=f"{managed.endpoint.base_url}#{managed.endpoint.model_id}",
-        recipe=ChainRecipe(revisions=1, policy_sampling=SHORT, critic_sampling=SHORT),
+        recipe=ChainRecipe(revisions=1, policy_sampling=LONG, critic_sampling=LONG),
     )
     chain = hub.start(request)
-    lengths = set()
+    lengths: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
     while (snapshot := chain.snapshot()).state.is_live:
-        lengths |= {(len(snapshot.steps), len(step.text)) for step in snapshot.steps[-1:]}
+        for number, step in enumerate(snapshot.steps):
+            lengths[number].add(len(step.text))
         time.sleep(0.002)
     hub.close()
     assert snapshot.state is ChainState.FINISHED, snapshot.error
     assert [step.done for step in snapshot.steps] == [True] * 3
-    assert len(lengths) > 6, "no text was seen on its way"
+    for number, step in enumerate(snapshot.steps):
+        halfway = [length for length in lengths[number] if 0 < length < len(step.text)]
+        assert len(halfway) >= 3, f"step {number} was not seen on its way: {lengths[number]}"
 
 
 def test_a_run_outlives_a_killed_engine_which_is_started_again_in_its_place(
