@@ -14,11 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "cai_core"
 
 # Which packages of cai_core each one may import (docs: "Imports point down").
-BASE = {"constitution", "records", "errors"}
+BASE = {"constitution", "records", "errors", "machine", "recipe_checks"}
 MIDDLE = BASE | {"prompts", "inference", "workspace"}
 STAGES = MIDDLE | {"training", "pipeline", "evaluation"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "machine": set(),
+    "recipe_checks": {"errors"},
     "records": {"errors"},
     "constitution": BASE,
     "prompts": MIDDLE,

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cai_core.errors import UnknownModelError
+from cai_core.errors import UnknownModelError, WorkspaceError
 from cai_core.inference.model_folder import DEMO_FOLDER, compute_weights_hash
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -17,7 +17,7 @@ REPORT_EVERY = 20
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `demo train`, `demo evaluate` and `demo prompts`."""
+    """Add `demo train`, `demo evaluate`, `demo judge` and `demo prompts`."""
     parser = subparsers.add_parser("demo", help="the demo model and its world")
     verbs = parser.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train the demo model from scratch; goes on if stopped")
@@ -34,6 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--threads", type=int, default=2)
     evaluate.add_argument("--no-card", action="store_true", help="print only; leave the card alone")
     evaluate.set_defaults(run=run_evaluate)
+    judge = verbs.add_parser("judge", help="what the oracle says of the chains of runs")
+    judge.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder")
+    judge.set_defaults(run=run_judge)
     prompts = verbs.add_parser("prompts", help="write redteam, helpful and borderline .jsonl")
     prompts.add_argument("--out", type=Path, default=REPOSITORY / "data" / "prompts")
     prompts.set_defaults(run=run_prompts)
@@ -82,6 +85,24 @@ def run_evaluate(args: argparse.Namespace) -> int:
     if not args.no_card:
         card.write_card(args.model, abilities, behaviours, _facts(args.model))
     return 1 if any(a.passed is False for a in abilities) else 0
+
+
+def run_judge(args: argparse.Namespace) -> int:
+    """Print each run's rates."""
+    from cai_core.demo_world import load_oracle
+    from cai_core.demo_world.judging import describe_truth, judge_chains
+
+    oracle = load_oracle()
+    for folder in args.runs:
+        path = folder / "outputs" / "chains.jsonl"
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except OSError as error:
+            raise WorkspaceError(
+                f"{path}: cannot be read: {error.strerror}. Is the run done?"
+            ) from error
+        print(describe_truth(folder.name, judge_chains(oracle, map(json.loads, lines))))
+    return 0
 
 
 def run_prompts(args: argparse.Namespace) -> int:

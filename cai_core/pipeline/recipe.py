@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from cai_core.errors import RecipeError
+from cai_core.recipe_checks import check_int, check_keys
 from cai_core.records import Constitution, Principle, SamplingParams
 
 TemplateName = Literal["chat", "paper"]
@@ -40,9 +41,9 @@ class ChainRecipe:
     samples: int = 1
 
     def __post_init__(self) -> None:
-        _check_int("revisions", self.revisions, 0)
-        _check_int("samples", self.samples, 1)
-        _check_int("seed", self.seed, 0)
+        check_int("revisions", self.revisions, 0)
+        check_int("samples", self.samples, 1)
+        check_int("seed", self.seed, 0)
         if self.seed >= 2**63:
             raise RecipeError(f"seed is {self.seed}. Give one below 2**63.")
         if self.template not in ("chat", "paper"):
@@ -107,10 +108,10 @@ def parse_chain_recipe(document: Mapping[str, Any]) -> ChainRecipe:
     Raises:
         RecipeError: an unknown key, or a value out of range.
     """
-    values = _known("chain", document, ChainRecipe)
+    values = check_keys("chain", document, ChainRecipe)
     for key in ("policy_sampling", "critic_sampling"):
         if isinstance(inner := values.get(key), Mapping):
-            values[key] = SamplingParams(**_known(key, inner, SamplingParams))
+            values[key] = SamplingParams(**check_keys(key, inner, SamplingParams))
     if isinstance(values.get("principles"), list):
         values["principles"] = tuple(values["principles"])
     return ChainRecipe(**values)
@@ -122,7 +123,7 @@ def parse_revise_recipe(document: Mapping[str, Any]) -> ReviseRecipe:
     Raises:
         RecipeError: a key is unknown or missing, or a value out of range.
     """
-    values = _known("recipe", document, ReviseRecipe)
+    values = check_keys("recipe", document, ReviseRecipe)
     try:
         return ReviseRecipe(**{**values, "chain": parse_chain_recipe(values["chain"])})
     except (TypeError, KeyError) as error:
@@ -148,23 +149,9 @@ def resolve_principles(recipe: ChainRecipe, constitution: Constitution) -> tuple
     return constitution.principles
 
 
-def _known(where: str, document: Mapping[str, Any], record: Any) -> dict[str, Any]:
-    known = {item.name for item in fields(record)}
-    if unknown := sorted(str(key) for key in document if key not in known):
-        raise RecipeError(
-            f"{where}: unknown keys {', '.join(unknown)}. Known are: {', '.join(sorted(known))}."
-        )
-    return dict(document)
-
-
-def _check_int(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise RecipeError(f"{name} is {value!r}. Give a whole number from {least}.")
-
-
 def _check_sampling(name: str, params: SamplingParams) -> None:
     if not 0 <= params.temperature < float("inf"):
         raise RecipeError(f"{name}: temperature is {params.temperature}. Give 0 or more.")
     if not 0 < params.top_p <= 1:
         raise RecipeError(f"{name}: top_p is {params.top_p}. Give more than 0, at most 1.")
-    _check_int(f"{name}: max_tokens", params.max_tokens, 1)
+    check_int(f"{name}: max_tokens", params.max_tokens, 1)

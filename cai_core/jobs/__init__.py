@@ -1,0 +1,1 @@
+"""Runs in the background: queue, dispatcher, workers. Nothing here needs the web app."""

@@ -1,0 +1,213 @@
+"""What happens beside the training steps: log lines, status, stopping, samples."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from cai_core.records import Conversation
+from cai_core.workspace.status import RunState
+from cai_core.workspace.writer import RunWriter
+
+_STATUS_SECONDS = 1.0
+# Of TRL's log, what a page shows; the rest is its own bookkeeping.
+_SHOWN = ("loss", "grad_norm", "learning_rate", "mean_token_accuracy", "entropy", "num_tokens")
+SAMPLE_TOKENS = 128
+
+
+class StopFlag:
+    """Whether somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set(self, *_: object) -> None:
+        """Ask."""
+        self.is_set = True
+
+
+@contextmanager
+def stoppable() -> Iterator[StopFlag]:
+    """SIGTERM and SIGINT set the flag while the block runs; a second one does as before."""
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        flag.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Watching(TrainerCallback):
+    """Writes metrics.jsonl and the status, and ends the training when it is asked to.
+
+    Attributes:
+        seconds: spent between the steps' beginnings and ends, i.e. in training alone.
+    """
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        stop: StopFlag,
+        on_log: Callable[[Mapping[str, Any]], None] | None,
+    ) -> None:
+        self.seconds = 0.0
+        self.loss: float | None = None
+        self._writer = writer
+        self._stop = stop
+        self._on_log = on_log
+        self._began = 0.0
+        self._told_at = -_STATUS_SECONDS
+        self._tokens_at: tuple[float, float] | None = None
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Stop the clock; tell how far it is; stop where that is asked for."""
+        now = time.perf_counter()
+        self.seconds += now - self._began
+        if now - self._told_at >= _STATUS_SECONDS:
+            self._told_at = now
+            self.tell(state)
+        self._heed(control)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """One line of metrics.jsonl."""
+        logs = logs or {}
+        if "loss" not in logs:
+            return
+        self.loss = float(logs["loss"])
+        line = {"step": state.global_step, **{key: logs[key] for key in _SHOWN if key in logs}}
+        tokens, before = logs.get("num_tokens"), self._tokens_at
+        if tokens is not None:
+            self._tokens_at = (float(tokens), self.seconds)
+            if before is not None and self.seconds > before[1]:
+                line["tokens_per_second"] = (tokens - before[0]) / (self.seconds - before[1])
+        self._writer.append_metrics(line)
+        if self._on_log is not None:
+            self._on_log(line)
+        # A line comes between a step and the checkpoint after it: not one step more.
+        self._heed(control)
+
+    def _heed(self, control: TrainerControl) -> None:
+        if self._stop.is_set:
+            control.should_save = control.should_training_stop = True
+
+    def tell(self, state: TrainerState) -> None:
+        """The status: steps done and in all."""
+        counts = {"steps_done": state.global_step, "steps_total": state.max_steps}
+        self._writer.set_status(RunState.RUNNING, counts=counts)
+
+
+class Sampling(TrainerCallback):
+    """Greedy answers to the same prompts, every so many steps. Draws no random number.
+
+    Attributes:
+        seconds: spent here.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: Sequence[Conversation],
+        every: int,
+        save: Callable[[int, list[str]], None],
+    ) -> None:
+        self.seconds = 0.0
+        self._tokenizer = tokenizer
+        self._prompts = prompts
+        self._every = every
+        self._save = save
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **_: Any,
+    ) -> None:
+        """Sample where it is time; the last step is sampled at the end."""
+        last = state.global_step >= state.max_steps
+        if model is not None and self._every and not last and not state.global_step % self._every:
+            self.sample(model, state.global_step)
+
+    def sample(self, model: PreTrainedModel, step: int) -> None:
+        """Answer the prompts now."""
+        started = time.perf_counter()
+        if self._prompts:
+            self._save(step, answer_greedily(model, self._tokenizer, self._prompts))
+        self.seconds += time.perf_counter() - started
+
+
+@torch.inference_mode()
+def answer_greedily(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Conversation],
+    max_tokens: int = SAMPLE_TOKENS,
+) -> list[str]:
+    """One answer for each prompt, as one batch; the model is left in the mode it was in."""
+    texts = [
+        tokenizer.apply_chat_template(
+            [turn.as_dict() for turn in prompt], tokenize=False, add_generation_prompt=True
+        )
+        for prompt in prompts
+    ]
+    inputs = tokenizer(
+        texts,
+        return_tensors="pt",
+        padding=True,
+        padding_side="left",
+        add_special_tokens=False,
+        return_token_type_ids=False,
+    ).to(model.device)
+    was_training = model.training
+    model.eval()  # type: ignore[no-untyped-call]
+    try:
+        output = model.generate(  # type: ignore[operator]
+            **inputs, do_sample=False, max_new_tokens=max_tokens, use_cache=True
+        )
+    finally:
+        model.train(was_training)
+    answers = output[:, inputs["input_ids"].shape[1] :]
+    return list(tokenizer.batch_decode(answers, skip_special_tokens=True))
