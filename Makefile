@@ -1,6 +1,7 @@
 # Everything a person does here. Each target makes .venv and installs what is missing by itself.
 .DEFAULT_GOAL := help
-.PHONY: help install app test test-vllm lint bench demo-model recordings screenshots
+.PHONY: help install app test test-vllm lint bench demo-sl demo-controls demo-model recordings \
+	screenshots
 
 PY := .venv/bin/python
 # The demo model and the tests run beside other work: more threads lose more than they gain.
@@ -34,6 +35,12 @@ lint:  ## Check style, format and types
 bench: install  ## Run every benchmark; each prints one JSON line
 	@for script in benchmarks/[a-z]*.py; do \
 		[ ! -e "$$script" ] || $(PY) "$$script" || exit 1; done
+
+demo-sl: install  ## SL-CAI with the demo model: harm before and after, by the oracle (minutes)
+	@$(PY) -m scripts.demo_sl
+
+demo-controls: install  ## The same beside two controls at equal budget
+	@$(PY) -m scripts.demo_sl --controls
 
 demo-model: install  ## Train the demo model again, from scratch (under an hour on two cores)
 	@$(PY) -m cai_core demo train --out $(or $(OUT),data/models/demo-new) $(ARGS)

@@ -12,7 +12,19 @@ import sys
 from collections.abc import Sequence
 
 from cai_core import __version__
-from cai_core.commands import constitution, doctor, importing, index, models, revise, verify, vllm
+from cai_core.commands import (
+    constitution,
+    doctor,
+    importing,
+    index,
+    jobs,
+    models,
+    prompts,
+    revise,
+    run,
+    verify,
+    vllm,
+)
 from cai_core.demo_world import cli as demo_cli
 from cai_core.errors import CaiError
 from cai_core.inference import serve_cli
@@ -27,6 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     every = (
         revise,
+        run,
+        jobs,
+        prompts,
         constitution,
         importing,
         models,

@@ -20,6 +20,10 @@ WRITERS = {
     "cai_core.workspace.versions": {"write_version"},
     "cai_core.workspace.drafts": {"write_draft", "delete_draft"},
     "cai_core.workspace.endpoints": {"write_endpoints", "restore_endpoints"},
+    "cai_core.workspace.prompt_sets": {"write_prompt_set", "write_rejected"},
+    "cai_core.jobs.queue": {"hold_queue"},
+    "cai_core.jobs.run_files": {"set_state", "write_inputs", "bury"},
+    "cai_core.jobs.tombstone": {"write_tombstone", "clear_folder"},
     "cai_core.pipeline.import_samples": {"import_anthropic_samples"},
     "cai_core.pipeline.interactive": {"run_live"},
 }

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
-import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,11 @@ from cai_core.commands.progress_line import ProgressLine
 from cai_core.constitution.importers import load_official_constitution
 from cai_core.errors import CaiError, PromptFileError, RecipeError, RunMismatchError
 from cai_core.inference.endpoints import CONCURRENCY
-from cai_core.inference.pool import EnginePool
 from cai_core.pipeline.connect import Launched, launch
-from cai_core.pipeline.critique_revision import BatchResult, ChainSetup, prepare
+from cai_core.pipeline.critique_revision import BatchResult, ChainSetup
 from cai_core.pipeline.few_shot import few_shot_hash, load_chat_few_shot, load_paper_few_shot
+from cai_core.pipeline.inputs import Inputs as RunInputs
+from cai_core.pipeline.inputs import save_inputs
 from cai_core.pipeline.prompt_file import PromptFile, load_prompts, prompts_hash
 from cai_core.pipeline.recipe import (
     ChainRecipe,
@@ -29,7 +28,8 @@ from cai_core.pipeline.recipe import (
     parse_revise_recipe,
     resolve_principles,
 )
-from cai_core.pipeline.revise import CHAINS, KIND, run_revise, save_chains, save_rejected
+from cai_core.pipeline.revise import CHAINS, KIND, save_chains, save_rejected
+from cai_core.pipeline.revise_stage import list_models, run_revise_stage
 from cai_core.pipeline.steps import FewShot
 from cai_core.records import (
     LOCAL_ACTOR,
@@ -213,26 +213,29 @@ async def _revise(
     progress: ProgressLine,
     models: Sequence[Launched],
 ) -> BatchResult:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with AsyncExitStack() as stack:
-        pools = [await stack.enter_async_context(model.open(args.concurrency)) for model in models]
-        setup = await _prepare(args, inputs, pools)
+    def begin(setup: ChainSetup) -> tuple[Run, ChainSetup]:
         # Only now, with models that answer: a mistyped name must not leave a frozen recipe.
+        if args.max_tokens is None and not (args.out / "recipe.yaml").exists():
+            setup = replace(setup, recipe=_fit_max_tokens(setup.recipe, setup))
         recipe = _recipe(inputs, setup.recipe).as_dict()
         held = start_run(LOCAL_ACTOR, get_workspace(), args.out, kind=KIND, recipe=recipe)
         save_rejected(held, file.rejected)
-        setup = replace(setup, run_id=held.run_id)
-        return await run_revise(
-            held,
-            inputs.prompts,
-            setup,
-            concurrency=models[0].count_chains(args.concurrency),
-            on_progress=progress,
-            prices={"policy": models[0].price, "critic": models[-1].price},
-            trouble=lambda: tuple(fault for pool in pools for fault in pool.load.down),
+        frozen = RunInputs(
+            prompts=inputs.prompts, constitution=inputs.constitution, few_shot=inputs.few_shot
         )
+        save_inputs(held, frozen)
+        return held, setup
+
+    return await run_revise_stage(
+        models,
+        inputs.recipe.chain,
+        inputs.prompts,
+        inputs.constitution,
+        inputs.few_shot,
+        begin=begin,
+        concurrency=args.concurrency,
+        on_progress=progress,
+    )
 
 
 def _default_folder(inputs: Inputs) -> Path:
@@ -242,20 +245,8 @@ def _default_folder(inputs: Inputs) -> Path:
 
 def _launch(args: argparse.Namespace) -> list[Launched]:
     """The policy, and the critic where it is another model."""
-    names = [args.model, args.critic_model or args.model]
-    return [launch(name, get_workspace()) for name in dict.fromkeys(names)]
-
-
-async def _prepare(
-    args: argparse.Namespace, inputs: Inputs, pools: Sequence[EnginePool]
-) -> ChainSetup:
-    policy, *others = pools
-    critic = others[0] if others else None
-    recipe = inputs.recipe.chain
-    setup = await prepare(recipe, inputs.constitution, policy, critic, few_shot=inputs.few_shot)
-    if args.max_tokens is None and not (args.out / "recipe.yaml").exists():
-        setup = replace(setup, recipe=_fit_max_tokens(recipe, setup))
-    return setup
+    names = list_models(args.model, args.critic_model)
+    return [launch(name, get_workspace()) for name in names]
 
 
 def _fit_max_tokens(recipe: ChainRecipe, setup: ChainSetup) -> ChainRecipe:

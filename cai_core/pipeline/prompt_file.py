@@ -110,7 +110,7 @@ def load_prompts(path: Path) -> PromptFile:
     """
     if path.suffix not in (".jsonl", ".txt"):
         raise PromptFileError(f"{path}: name it .jsonl (one JSON object a line) or .txt.")
-    offsets, numbers, rejected = array("Q"), array("Q"), []
+    offsets, numbers, rejected = array("Q"), array("I"), []
     try:
         with path.open("rb") as file:
             stamp = _stamp(file)

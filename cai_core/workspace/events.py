@@ -23,6 +23,7 @@ class Topic(StrEnum):
 
     CONSTITUTIONS = "constitutions"
     LAUNCHES = "launches"
+    PROMPTS = "prompts"
     REVIEWS = "reviews"
     SETTINGS = "settings"
 

@@ -32,7 +32,7 @@ from cai_core.workspace.status import (
 
 ROW_FILE = re.compile(r"(?P<step>[a-z][a-z0-9_-]*)\.(?P<epoch>\d+)\.jsonl")
 _RECIPE_KEYS = {"format", "run_id", "kind", "parents", "recipe"}
-_OWN_NAMES = {"writer.lock", "rows", "outputs"}
+_OWN_NAMES = {"writer.lock", "rows", "outputs", "inputs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +67,7 @@ class Run:
 
     def status(self) -> RunStatus:
         """Where the run stands; `running` without a live writer reads as interrupted."""
-        status = load_status(self.path / "status.json")
-        if status.state is RunState.RUNNING and live_writer(self.path) is None:
-            reason = f"its worker (pid {status.pid}) is gone; resume to go on"
-            return replace_status(status, state=RunState.INTERRUPTED, reason=reason)
-        return status
+        return read_status(self.path)
 
     def row_files(self, step: str | None = None) -> list[RowFile]:
         """Row files of a step (all steps when None), oldest epoch first, with their seals."""
@@ -83,6 +79,22 @@ class Run:
             if match and step in (None, match["step"]):
                 found.append(_row_file(path, int(match["epoch"]), newest, epochs))
         return sorted(found, key=lambda file: (file.epoch, file.path.name))
+
+
+def read_status(path: Path) -> RunStatus:
+    """As `Run.status`, without reading the recipe.
+
+    Raises:
+        WorkspaceError: there is no status, or it is broken.
+    """
+    status = load_status(path / "status.json")
+    if status.state is RunState.RUNNING and live_writer(path) is None:
+        # Asked again: the writer may have said its last word and left in between.
+        status = load_status(path / "status.json")
+    if status.state is RunState.RUNNING and live_writer(path) is None:
+        reason = f"its worker (pid {status.pid}) is gone; resume to go on"
+        return replace_status(status, state=RunState.INTERRUPTED, reason=reason)
+    return status
 
 
 def create_run(
@@ -105,7 +117,13 @@ def create_run(
         "recipe": dict(recipe),
     }
     if (path / "recipe.yaml").exists():
-        return open_run(path, kind=kind, recipe=recipe)
+        run = open_run(path, kind=kind, recipe=recipe)
+        if (path / "status.json").exists() and run.status().state is RunState.DELETED:
+            raise WorkspaceError(
+                f"{path}: the run was deleted; its tombstone.json says by whom and when. Choose "
+                "another seed, which makes another run."
+            )
+        return run
     _check_empty(path)
     try:
         for folder in ("rows", "outputs"):

@@ -23,6 +23,7 @@ class RunState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    DELETED = "deleted"  # its files are gone; recipe and tombstone stay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,8 @@ class Ingest:
             self._batch.runs[seen.number] = seen
         if look != seen.look:
             files = seen.row_files()
-            if any(_is_other(file, seen.files.get(file.path.name)) for file in files):
+            gone = seen.files.keys() - {file.path.name for file in files}
+            if gone or any(_is_other(file, seen.files.get(file.path.name)) for file in files):
                 self._start_again(seen)
             for file in files:
                 self._read(seen, file)

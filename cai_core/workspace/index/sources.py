@@ -21,7 +21,7 @@ CHAIN_KINDS = frozenset({"revise", "interactive", "import"})
 CHAIN_STEP = "chain"
 # Beyond so many, ended runs are looked at in turn, so that a look stays cheap.
 _ENDED_AT_ONCE = 500
-_ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+_ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.DELETED}
 
 _Stat = tuple[int, int, int] | None
 

@@ -1,0 +1,246 @@
+"""The dispatcher: one process a workspace that begins queued runs and watches their workers.
+
+    python -m cai_core.jobs.dispatcher WORKSPACE
+
+Started by `launch.ensure_dispatcher`; leaves when nothing is queued and no worker lives. It can be
+killed at any time: workers go on, and the next one adopts them. It loads no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from cai_core.errors import CaiError, WorkspaceError
+from cai_core.jobs.gpu_room import GpuRoom, make_gpu_room
+from cai_core.jobs.heartbeat import HANG_SECONDS, read_hang_seconds
+from cai_core.jobs.launch import LOCK, RECORD
+from cai_core.jobs.process import ProcessRecord, save_process, try_lock
+from cai_core.jobs.queue import hold_queue, load_queue
+from cai_core.jobs.run_files import get_run_folder, set_state
+from cai_core.jobs.schedule import (
+    ACCELERATOR_SLOTS,
+    REMOTE_SLOTS,
+    Candidate,
+    Slot,
+    explain_wait,
+    find_slot,
+)
+from cai_core.jobs.workers import Workers
+from cai_core.workspace.locks import same_file
+from cai_core.workspace.runs import Run, open_run, read_status
+from cai_core.workspace.status import RunState, RunStatus, load_status
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 60.0
+_TICK_SECONDS = 0.4
+# After trouble with the disk: long enough not to fill the log.
+_RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the dispatcher allows.
+
+    Attributes:
+        slots: workers at once, by kind of slot.
+        hang_seconds: a worker without a sign of life for that long is killed.
+        idle_seconds: with nothing to do for that long, it leaves.
+    """
+
+    slots: Mapping[Slot, int] = field(
+        default_factory=lambda: {"accelerator": ACCELERATOR_SLOTS, "remote": REMOTE_SLOTS}
+    )
+    hang_seconds: float = HANG_SECONDS
+    idle_seconds: float = IDLE_SECONDS
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """CAI_JOB_SLOTS (of the accelerator), CAI_JOB_HANG_SECONDS, CAI_DISPATCHER_IDLE."""
+        accelerator = int(os.environ.get("CAI_JOB_SLOTS") or ACCELERATOR_SLOTS)
+        return cls(
+            slots={"accelerator": accelerator, "remote": REMOTE_SLOTS},
+            hang_seconds=read_hang_seconds(),
+            idle_seconds=float(os.environ.get("CAI_DISPATCHER_IDLE") or IDLE_SECONDS),
+        )
+
+
+class Dispatcher:
+    """Begins what may begin, in the queue's order.
+
+    Args:
+        room: makes room on the GPU for training runs; None where there is none to make.
+    """
+
+    def __init__(self, workspace: Path, limits: Limits, room: GpuRoom | None) -> None:
+        self._workspace, self._limits, self._room = workspace, limits, room
+        self._workers = Workers(workspace, limits.hang_seconds)
+        self._runs: dict[str, Run] = {}
+        self._busy_at = time.monotonic()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Leave after this tick; workers go on."""
+        self._stop.set()
+
+    def run(self, lock: int) -> None:
+        """Go on until there is nothing to do, or the workspace is gone.
+
+        Args:
+            lock: the dispatcher's; closed when this returns.
+        """
+        path, trouble = self._workspace / "servers" / LOCK, ""
+        self._workers.adopt()
+        # A folder that was deleted, perhaps with another in its place, is not ours any more.
+        while same_file(lock, path) and not self._stop.is_set():
+            wait = _TICK_SECONDS
+            try:
+                self.tick()
+                if self._may_leave(lock):
+                    return
+                trouble = ""
+            except (CaiError, OSError) as error:
+                if str(error) != trouble:
+                    log.warning("%s", error)
+                trouble, wait = str(error), _RETRY_SECONDS
+            self._stop.wait(wait)
+        os.close(lock)
+
+    def tick(self) -> None:
+        """One look at workers and queue; begins one run at most.
+
+        Raises:
+            CaiError: a file cannot be read or written; the next tick tries again.
+        """
+        self._workers.look()
+        chosen = self._choose()
+        if self._room is not None:
+            if chosen is not None and chosen.trains:
+                self._room.make()
+            elif not self._workers.training:
+                self._room.give_back()
+        if chosen is None:
+            return
+        with hold_queue(self._workspace) as queue:
+            # Somebody may have taken it out meanwhile.
+            if chosen.run.run_id in queue.runs:
+                self._workers.begin(queue, chosen)
+
+    def _choose(self) -> Candidate | None:
+        """The first queued run whose parents have succeeded and whose slot is free."""
+        full = {
+            slot for slot, most in self._limits.slots.items() if self._workers.count(slot) >= most
+        }
+        chosen: Candidate | None = None
+        for run_id in load_queue(self._workspace):
+            run = self._open(run_id)
+            if run is None or not self._is_ready(run) or chosen is not None:
+                continue
+            if run_id in self._workers:
+                continue  # its last worker is to be buried first
+            slot = find_slot(run, self._workspace)
+            if slot in full:
+                continue
+            candidate = Candidate(run=run, slot=slot)
+            if candidate.trains and self._room is not None and self._is_served_here():
+                full.add(slot)  # what is put away for it may be at work; nobody gets ahead of it
+                continue
+            chosen = candidate
+        return chosen
+
+    def _is_served_here(self) -> bool:
+        return self._workers.count("accelerator") > 0 and not self._workers.training
+
+    def _open(self, run_id: str) -> Run | None:
+        """A queued run; one that is not there any more is taken out of the queue."""
+        if not self._is_queued(run_id):
+            self._take_out(run_id)
+            return None
+        if run_id not in self._runs:
+            self._runs[run_id] = open_run(get_run_folder(self._workspace, run_id))
+        return self._runs[run_id]
+
+    def _is_queued(self, run_id: str) -> bool:
+        try:
+            folder = get_run_folder(self._workspace, run_id)
+            recipe = folder / "recipe.yaml"
+            return recipe.exists() and load_status(folder / "status.json").state is RunState.QUEUED
+        except WorkspaceError:
+            return False
+
+    def _take_out(self, run_id: str) -> None:
+        with hold_queue(self._workspace) as queue:
+            # Asked again under the lock: it may just have been resumed.
+            if not self._is_queued(run_id) and queue.remove(run_id):
+                log.warning("%s: is not queued (any more); taken out of the queue", run_id)
+        self._runs.pop(run_id, None)
+
+    def _is_ready(self, run: Run) -> bool:
+        """Whether it waits for nothing but a slot; says in its status what it waits for."""
+        reason = explain_wait({parent: self._find_status(parent) for parent in run.parents})
+        if load_status(run.path / "status.json").reason != reason:
+            with hold_queue(self._workspace) as queue:
+                if run.run_id in queue.runs:
+                    set_state(run.path, RunState.QUEUED, reason, only_from={RunState.QUEUED})
+        return reason is None
+
+    def _find_status(self, run_id: str) -> RunStatus | None:
+        try:
+            return read_status(get_run_folder(self._workspace, run_id))
+        except WorkspaceError:
+            return None
+
+    def _may_leave(self, lock: int) -> bool:
+        """Let go of the lock when there was nothing to do for long; decided under the queue's."""
+        now = time.monotonic()
+        if len(self._workers) or load_queue(self._workspace):
+            self._busy_at = now
+        if now - self._busy_at < self._limits.idle_seconds:
+            return False
+        with hold_queue(self._workspace) as queue:
+            if queue.runs:
+                return False
+            os.close(lock)
+        log.info("nothing to do; leaving")
+        return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Be the workspace's dispatcher; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cai_core.jobs.dispatcher")
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args(arguments)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    # Each request to a server would be a line.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    workspace: Path = args.workspace.resolve()
+    os.environ["CAI_WORKSPACE"] = str(workspace)
+    folder = workspace / "servers"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = args.lock_fd if args.lock_fd is not None else try_lock(folder / LOCK)
+    if lock is None:
+        log.info("another dispatcher is there already")
+        return 0
+    save_process(folder / RECORD, ProcessRecord.of(os.getpid()))
+    dispatcher = Dispatcher(workspace, Limits.from_environment(), make_gpu_room(workspace))
+    signal.signal(signal.SIGTERM, lambda *_: dispatcher.stop())
+    log.info("begins, pid %d", os.getpid())
+    dispatcher.run(lock)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What a run has told so far: metrics, samples, log, checkpoints, lineage. Reads files alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cai_core.errors import CaiError
+from cai_core.training.checkpoints import MANIFEST
+from cai_core.workspace.journal import read_journal
+from cai_core.workspace.runs import diff_recipes, open_run
+from cai_core.workspace.status import RunState
+
+_TAIL_BYTES = 32 * 1024
+_MOST_ANCESTORS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The answer to one fixed prompt, after so many steps."""
+
+    step: int
+    prompt_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedStep:
+    """A checkpoint's folder.
+
+    Attributes:
+        size: bytes.
+        sealed: whether it was written to its end; its hashes are compared when a run goes on.
+    """
+
+    step: int
+    size: int
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ancestor:
+    """A run of a lineage.
+
+    Attributes:
+        kind: None where the run is not here any more, or cannot be read.
+        parents: ids of the runs that it was made from.
+    """
+
+    run: str
+    kind: str | None
+    state: RunState | None
+    parents: tuple[str, ...]
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """A line for each step, in order; of a step that was done twice the last one."""
+    found: dict[int, dict[str, Any]] = {}
+    for record in read_journal(folder / "metrics.jsonl").records:
+        if isinstance(record.get("step"), int) and "loss" in record:
+            found[record["step"]] = record
+    return [found[step] for step in sorted(found)]
+
+
+def read_notes(folder: Path) -> list[str]:
+    """What the trainer said beside the numbers, e.g. of a broken checkpoint."""
+    records = read_journal(folder / "metrics.jsonl").records
+    return [str(record["event"]) for record in records if "event" in record]
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """In the order in which they were written."""
+    return [
+        Sample(step=record["step"], prompt_id=record["prompt_id"], text=record["text"])
+        for record in read_journal(folder / "samples.jsonl").records
+        if {"step", "prompt_id", "text"} <= record.keys()
+    ]
+
+
+def read_log_tail(folder: Path) -> str:
+    """The end of worker.log, from the beginning of a line."""
+    try:
+        with (folder / "worker.log").open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text if size <= _TAIL_BYTES else text.partition("\n")[2]
+
+
+def list_saved(folder: Path) -> list[SavedStep]:
+    """Checkpoints, the newest first; cheap, for a page that looks often."""
+    found = []
+    for path in (folder / "checkpoints").glob("checkpoint-*"):
+        step = path.name.removeprefix("checkpoint-")
+        if step.isdecimal():
+            files = [file for file in path.iterdir() if file.is_file()]
+            size = sum(file.stat().st_size for file in files)
+            sealed = (path / MANIFEST).is_file()
+            found.append(SavedStep(step=int(step), size=size, sealed=sealed))
+    return sorted(found, key=lambda saved: -saved.step)
+
+
+def find_lineage(workspace: Path, run_id: str) -> list[Ancestor]:
+    """The run and all that it was made from, parents after children."""
+    waiting, found = [run_id], dict[str, Ancestor]()
+    while waiting and len(found) < _MOST_ANCESTORS:
+        name = waiting.pop(0)
+        if name in found:
+            continue
+        found[name] = _find_ancestor(workspace, name)
+        waiting += found[name].parents
+    return list(found.values())
+
+
+def compare_recipes(held: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each key that differs, and `this → that`."""
+    told = []
+    for line in diff_recipes(held, other):
+        key, _, values = line.partition(": ")
+        this, _, that = values.removesuffix(" asked").partition(" in the folder, ")
+        told.append((key, f"{this} → {that}"))
+    return told
+
+
+def read_dataset_counts(folder: Path) -> dict[str, Any] | None:
+    """The examples' hash, and what each source gave; None before they are frozen."""
+    try:
+        told = json.loads((folder / "outputs" / "dataset.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def list_made_models(workspace: Path) -> dict[str, Path]:
+    """Run id → folder of the model that it made, the newest first."""
+    found = [
+        config.parent
+        for config in (workspace / "runs").glob("*/outputs/model/config.json")
+        if (config.parent / MANIFEST).is_file()
+    ]
+    newest = sorted(found, key=lambda folder: -folder.stat().st_mtime)
+    return {folder.parents[1].name: folder for folder in newest}
+
+
+def _find_ancestor(workspace: Path, name: str) -> Ancestor:
+    try:
+        run = open_run(workspace / "runs" / name)
+        state = run.status().state
+    except CaiError:
+        return Ancestor(run=name, kind=None, state=None, parents=())
+    return Ancestor(run=name, kind=run.kind, state=state, parents=run.parents)

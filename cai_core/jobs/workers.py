@@ -1,0 +1,223 @@
+"""The workers of a workspace: begun, watched, adopted from a dispatcher that is gone, buried."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cai_core.errors import CaiError
+from cai_core.jobs.heartbeat import load_heartbeat
+from cai_core.jobs.process import ProcessRecord, save_process, spawn, try_lock
+from cai_core.jobs.queue import Queue, hold_queue
+from cai_core.jobs.run_files import (
+    STARTING,
+    WORKER_LOCK,
+    WORKER_LOG,
+    WORKER_RECORD,
+    bury,
+    is_busy,
+    load_worker,
+    set_state,
+)
+from cai_core.jobs.schedule import TRAINING_KINDS, Candidate, Slot, find_slot
+from cai_core.workspace.locks import live_writer
+from cai_core.workspace.runs import Run, open_run
+from cai_core.workspace.status import RunState, load_status
+
+log = logging.getLogger(__name__)
+
+# Looks come twice a second. After a longer pause we slept ourselves, perhaps with the workers.
+_PAUSE_SECONDS = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Worker:
+    """One worker that is watched.
+
+    Attributes:
+        process: None for one that another dispatcher started.
+        since: monotonic seconds at which the watch began.
+        killed: why we ended it.
+    """
+
+    run: Run
+    slot: Slot
+    process: subprocess.Popen[bytes] | None
+    since: float
+    killed: str = ""
+
+    @property
+    def pid(self) -> int:
+        record = load_worker(self.run.path)
+        return self.process.pid if self.process else record.pid if record else 0
+
+    def is_over(self) -> bool:
+        """Whether it seems to be gone; its lock decides."""
+        if self.process is not None:
+            return self.process.poll() is not None
+        record = load_worker(self.run.path)
+        return record is None or not record.is_alive()
+
+    def last_sign(self) -> float:
+        """Monotonic seconds of its last sign of life."""
+        beat, record = load_heartbeat(self.run.path), load_worker(self.run.path)
+        if beat is None or record is None:
+            return self.since
+        is_its_own = (beat.pid, beat.boot_id) == (record.pid, record.boot_id)
+        return max(self.since, beat.monotonic) if is_its_own else self.since
+
+
+class Workers:
+    """Those that live. Belongs to the one dispatcher of the workspace.
+
+    Args:
+        hang_seconds: a worker that gives no sign for that long is killed.
+        clock: seconds, the machine's monotonic clock.
+    """
+
+    def __init__(
+        self, workspace: Path, hang_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._workspace, self._hang, self._clock = workspace, hang_seconds, clock
+        self._workers: dict[str, _Worker] = {}
+        self._looked = self._awake = clock()
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._workers
+
+    def count(self, slot: Slot) -> int:
+        """Workers that take a slot of that kind."""
+        return sum(worker.slot == slot for worker in self._workers.values())
+
+    @property
+    def training(self) -> bool:
+        """Whether one of them trains."""
+        return any(worker.run.kind in TRAINING_KINDS for worker in self._workers.values())
+
+    def begin(self, queue: Queue, candidate: Candidate) -> None:
+        """Start a queued run's worker, unless something has become of the run since.
+
+        Raises:
+            CaiError: the disk or the system refuses; the run stays queued.
+        """
+        run = candidate.run
+        lock = try_lock(run.path / WORKER_LOCK)
+        if lock is None:  # of a dispatcher that was killed before it told the queue
+            self._watch(run, None)
+        else:
+            try:
+                if _may_begin(run):
+                    set_state(run.path, RunState.QUEUED, STARTING, only_from={RunState.QUEUED})
+                    self._watch(run, self._start(run, lock))
+            finally:
+                os.close(lock)
+        queue.remove(run.run_id)
+
+    def adopt(self) -> None:
+        """Watch the workers that live, and settle the runs whose worker is gone."""
+        for recipe in sorted((self._workspace / "runs").glob("*/recipe.yaml")):
+            try:
+                self._adopt(recipe.parent)
+            except (CaiError, OSError) as error:
+                log.warning("%s: is left out: %s", recipe.parent.name, error)
+
+    def look(self) -> None:
+        """Bury those that are gone, and kill those that hang.
+
+        Raises:
+            CaiError: a status cannot be written; the next look tries again.
+        """
+        now = self._clock()
+        if now - self._looked > _PAUSE_SECONDS:
+            self._awake = now
+        self._looked = now
+        for worker in list(self._workers.values()):
+            if worker.is_over():
+                self._bury(worker)
+                continue
+            silent = now - max(worker.last_sign(), self._awake)
+            if silent > self._hang and not worker.killed:
+                self._kill(worker, silent)
+
+    def _adopt(self, folder: Path) -> None:
+        state = load_status(folder / "status.json").state
+        if state not in (RunState.RUNNING, RunState.QUEUED):
+            return
+        with hold_queue(self._workspace):
+            busy = is_busy(folder)
+        if busy:
+            self._watch(open_run(folder), None)
+        elif (folder / WORKER_LOCK).exists():
+            reason = "its worker is gone, or the machine was started anew; resume to go on."
+            bury(self._workspace, folder, reason)
+        elif state is RunState.RUNNING and live_writer(folder) is None:
+            # Begun at a command line or on a page.
+            reason = "its process is gone; go on with it where it was begun"
+            set_state(folder, RunState.INTERRUPTED, reason, only_from={RunState.RUNNING})
+
+    def _start(self, run: Run, lock: int) -> subprocess.Popen[bytes]:
+        process = spawn(
+            "cai_core.jobs.worker",
+            [str(run.path)],
+            lock=lock,
+            log=run.path / WORKER_LOG,
+            workspace=self._workspace,
+        )
+        save_process(run.path / WORKER_RECORD, ProcessRecord.of(process.pid))
+        log.info("%s: begins, pid %d", run.run_id, process.pid)
+        return process
+
+    def _watch(self, run: Run, process: subprocess.Popen[bytes] | None) -> None:
+        if run.run_id in self._workers:
+            return
+        if process is None:
+            log.info("%s: its worker lives and is watched", run.run_id)
+        self._workers[run.run_id] = _Worker(
+            run=run,
+            slot=find_slot(run, self._workspace),
+            process=process,
+            since=self._clock(),
+        )
+
+    def _kill(self, worker: _Worker, silent: float) -> None:
+        record = load_worker(worker.run.path)
+        if record is None or not record.kill_group():
+            return
+        worker.killed = (
+            f"its worker (pid {record.pid}) gave no sign of life for {silent:.0f} s and was "
+            "killed; resume to go on."
+        )
+        log.warning("%s: %s", worker.run.run_id, worker.killed)
+
+    def _bury(self, worker: _Worker) -> None:
+        code = None if worker.process is None else worker.process.returncode
+        reason = worker.killed or _explain_end(worker.pid, code)
+        if bury(self._workspace, worker.run.path, reason, exit_code=code):
+            del self._workers[worker.run.run_id]
+            log.info("%s: ended, %s", worker.run.run_id, "?" if code is None else code)
+        elif (record := load_worker(worker.run.path)) is not None:
+            record.kill_orphans()
+
+
+def _may_begin(run: Run) -> bool:
+    queued = load_status(run.path / "status.json").state is RunState.QUEUED
+    # A command line may be at it.
+    return queued and live_writer(run.path) is None
+
+
+def _explain_end(pid: int, code: int | None) -> str:
+    if code is None:
+        return f"its worker (pid {pid}) is gone; resume to go on."
+    if code < 0:
+        name = next((known.name for known in signal.Signals if known == -code), "?")
+        return f"its worker (pid {pid}) was killed by signal {-code} ({name}); resume to go on."
+    return f"its worker (pid {pid}) ended with status {code} and said nothing; resume to go on."

@@ -1,0 +1,348 @@
+"""Handing in, stopping, resuming, moving, cloning, deleting: what they write, what they refuse.
+
+No dispatcher runs here; tests/faults/test_jobs.py has real ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cai_core.actions import jobs
+from cai_core.errors import NotAllowedError, RecipeError, RunMismatchError, WorkspaceError
+from cai_core.jobs.process import try_lock
+from cai_core.jobs.queue import load_queue
+from cai_core.jobs.run_files import WORKER_LOCK
+from cai_core.pipeline.inputs import load_inputs
+from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
+from cai_core.workspace.events import Topic, get_journal_path, read_events
+from cai_core.workspace.journal import verify_chain
+from cai_core.workspace.runs import Run, open_run
+from cai_core.workspace.status import RunState, load_status, replace_status, save_status
+from cai_core.workspace.writer import RunWriter
+from tests.jobs.background import make_spec
+
+EDITOR = Actor(name="edda", role=AccessRole.EDITOR)
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Workspaces that a dispatcher was asked for."""
+    asked: list[Path] = []
+    monkeypatch.setattr(jobs, "ensure_dispatcher", asked.append)
+    return asked
+
+
+def set_state(run: Run, state: RunState) -> None:
+    path = run.path / "status.json"
+    save_status(path, replace_status(load_status(path), state=state))
+
+
+def list_actions(workspace: Path) -> list[str]:
+    return [event["action"] for event in read_events(workspace, Topic.LAUNCHES)]
+
+
+def test_a_submitted_run_is_whole_queued_and_journalled(
+    tmp_path: Path, started: list[Path]
+) -> None:
+    spec = make_spec("r", prompts=4)
+    run = jobs.submit(EDITOR, tmp_path, spec)
+    assert run.status().state is RunState.QUEUED
+    assert load_queue(tmp_path) == ["r"]
+    assert len(load_inputs(run).prompts) == 4
+    (event,) = read_events(tmp_path, Topic.LAUNCHES)
+    assert (event["actor"], event["action"], event["run"]) == ("edda", "submit run", "r")
+    assert (event["kind"], len(event["recipe_hash"])) == ("revise", 64)
+    assert verify_chain(get_journal_path(tmp_path, Topic.LAUNCHES)) == []
+    assert started == [tmp_path]
+
+
+@pytest.mark.parametrize(
+    ("state", "queued"),
+    [
+        (RunState.SUCCEEDED, False),
+        (RunState.INTERRUPTED, True),
+        (RunState.CANCELLED, True),
+        (RunState.FAILED, True),
+        (RunState.RUNNING, True),  # its writer is gone
+    ],
+)
+def test_submitting_again_resumes_what_is_not_done(
+    tmp_path: Path, state: RunState, queued: bool
+) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    set_state(run, state)
+    before = load_status(run.path / "status.json")
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    assert load_queue(tmp_path) == (["r"] if queued else [])
+    assert run.status().state is (RunState.QUEUED if queued else state)
+    assert (load_status(run.path / "status.json") == before) is not queued
+
+
+def test_submitting_again_moves_nothing(tmp_path: Path) -> None:
+    for name in ("a", "b", "a"):
+        jobs.submit(LOCAL_ACTOR, tmp_path, make_spec(name))
+    assert load_queue(tmp_path) == ["a", "b"]
+    assert list_actions(tmp_path) == ["submit run", "submit run"]
+
+
+def test_a_run_that_is_written_now_is_left_alone(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    with RunWriter(run):
+        jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+        assert load_queue(tmp_path) == []
+        with pytest.raises(WorkspaceError, match="not begun in the background"):
+            jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+        with pytest.raises(WorkspaceError, match="runs or is queued"):
+            jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+
+
+def test_a_half_made_run_is_mended_by_submitting_again(tmp_path: Path) -> None:
+    """Killed after each step of the making: the folder, each input, the recipe, the journal."""
+    whole = make_spec("r", prompts=4)
+
+    def break_off() -> Iterator[bytes]:
+        yield b"half of it"
+        raise KeyboardInterrupt
+
+    for name in whole.inputs:
+        broken = replace(whole, inputs={**whole.inputs, name: break_off})
+        with pytest.raises(KeyboardInterrupt):
+            jobs.submit(LOCAL_ACTOR, tmp_path, broken)
+        assert not (tmp_path / "runs" / "r" / "recipe.yaml").exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "append_event", lambda *_: break_off().throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            jobs.submit(LOCAL_ACTOR, tmp_path, whole)
+    assert load_queue(tmp_path) == []
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, whole)
+    assert load_queue(tmp_path) == ["r"]
+    assert len(load_inputs(run).prompts) == 4
+
+
+def test_lost_inputs_come_back_and_changed_ones_do_not_go(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    (run.path / "inputs" / "few_shot.json").unlink()
+    (run.path / "inputs" / "prompts.jsonl").write_text("changed")
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    assert (run.path / "inputs" / "few_shot.json").exists()
+    with pytest.raises(RunMismatchError, match=r"prompts\.jsonl"):
+        load_inputs(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"kind": "fly"}, "no worker does"),
+        ({"run_id": "../r"}, "no id of a run"),
+        ({"run_id": ""}, "no id of a run"),
+        ({"inputs": {"../x": list}}, "no name of an input"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(WorkspaceError, match=told):
+        jobs.submit(LOCAL_ACTOR, tmp_path, replace(make_spec("r"), **changes))
+    assert load_queue(tmp_path) == []
+
+
+def test_another_recipe_under_the_same_id_is_refused(tmp_path: Path) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    with pytest.raises(RunMismatchError, match=r"chain\.seed: 1 in the folder, 2 asked"):
+        jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r", seed=2))
+
+
+def test_stop_takes_out_of_the_queue_and_resume_puts_back(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(EDITOR, tmp_path, "r")
+    status = run.status()
+    assert (status.state, status.reason) == (
+        RunState.CANCELLED,
+        "taken out of the queue by edda",
+    )
+    with pytest.raises(WorkspaceError, match="does not run: it is cancelled"):
+        jobs.stop_run(EDITOR, tmp_path, "r")
+    with pytest.raises(WorkspaceError, match="does not run"):
+        jobs.kill_run(EDITOR, tmp_path, "r")
+    jobs.resume_run(EDITOR, tmp_path, "r")
+    jobs.resume_run(EDITOR, tmp_path, "r")
+    status = run.status()
+    assert (status.state, status.reason) == (RunState.QUEUED, None)
+    assert load_queue(tmp_path) == ["r"]
+    assert list_actions(tmp_path) == ["submit run", "stop run", "resume run"]
+
+
+def test_what_no_worker_can_go_on_with_is_not_resumed(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    set_state(run, RunState.SUCCEEDED)
+    with pytest.raises(WorkspaceError, match="has succeeded"):
+        jobs.resume_run(LOCAL_ACTOR, tmp_path, "r")
+    set_state(run, RunState.INTERRUPTED)
+    (run.path / "inputs").rename(run.path / "gone")
+    with pytest.raises(WorkspaceError, match="not begun in the background"):
+        jobs.resume_run(LOCAL_ACTOR, tmp_path, "r")
+    with pytest.raises(WorkspaceError, match="Is this a run"):
+        jobs.resume_run(LOCAL_ACTOR, tmp_path, "nobody")
+
+
+def test_a_moved_run_is_journalled_with_its_place(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        jobs.submit(LOCAL_ACTOR, tmp_path, make_spec(name))
+    jobs.move_run(EDITOR, tmp_path, "c", 1)
+    assert load_queue(tmp_path) == ["c", "a", "b"]
+    event = read_events(tmp_path, Topic.LAUNCHES)[-1]
+    assert (event["action"], event["run"], event["position"]) == ("move run", "c", 1)
+
+
+def test_a_clone_is_a_run_of_its_own_with_the_same_inputs(tmp_path: Path) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("plan-name-0123abcd", prompts=5))
+    clone = jobs.clone_run(EDITOR, tmp_path, "plan-name-0123abcd", {"chain.seed": 2})
+    assert clone.run_id.startswith("plan-name-")
+    assert clone.run_id != "plan-name-0123abcd"
+    assert clone.recipe["chain"]["seed"] == 2
+    assert len(load_inputs(clone).prompts) == 5
+    assert load_queue(tmp_path) == ["plan-name-0123abcd", clone.run_id]
+    again = jobs.clone_run(EDITOR, tmp_path, "plan-name-0123abcd", {"chain.seed": 2})
+    assert again.run_id == clone.run_id
+    event = read_events(tmp_path, Topic.LAUNCHES)[1]
+    assert (event["action"], event["source"]) == ("clone run", "plan-name-0123abcd")
+
+
+def test_a_clone_names_the_runs_that_made_its_models(tmp_path: Path) -> None:
+    recipe = {"base": "demo", "base_hash": "x" * 64, "sources": [{"run": "data"}]}
+    spec = replace(make_spec("t"), kind="sft", recipe=recipe, parents=("data",), inputs={})
+    jobs.submit(LOCAL_ACTOR, tmp_path, spec)
+    model = tmp_path / "runs" / "first" / "outputs" / "model"
+    clone = jobs.clone_run(LOCAL_ACTOR, tmp_path, "t", {"base": str(model), "seed": 3})
+    assert clone.parents == ("data", "first")
+    assert (clone.recipe["base_hash"], clone.recipe["seed"]) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "nothing is changed"),
+        ({"chain.seed": 1}, "nothing is changed"),
+        ({"chain.sed": 1}, "no such key"),
+        ({"chain.seed.x": 1}, "no such key"),
+        ({"chain.seed": -1}, "whole number"),
+        ({"prompts": "other.jsonl"}, "belongs to the inputs"),
+        ({"constitution_hash": "0"}, "belongs to the inputs"),
+    ],
+)
+def test_a_clone_that_cannot_be_is_refused(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    with pytest.raises(RecipeError, match=told):
+        jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", changes)
+    assert load_queue(tmp_path) == ["r"]
+
+
+def test_a_run_that_others_are_made_from_is_not_deleted(tmp_path: Path) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("a"))
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("b", parents=("a",)))
+    with pytest.raises(WorkspaceError, match="made from it: b"):
+        jobs.delete_run(LOCAL_ACTOR, tmp_path, "a")
+    with pytest.raises(WorkspaceError, match="runs or is queued"):
+        jobs.delete_run(LOCAL_ACTOR, tmp_path, "b")
+    for name in ("a", "b"):
+        jobs.stop_run(LOCAL_ACTOR, tmp_path, name)
+    jobs.delete_run(LOCAL_ACTOR, tmp_path, "b")
+    jobs.delete_run(LOCAL_ACTOR, tmp_path, "a")
+    assert open_run(tmp_path / "runs" / "b").parents == ("a",)
+
+
+def test_a_tombstone_says_what_is_gone(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("not the run's")
+    (run.outputs / "link").symlink_to(outside)
+    (run.path / "checkpoints").mkdir()
+    (run.path / "checkpoints" / "weights").write_bytes(b"w" * 1000)
+    jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+    assert (outside / "kept").exists()
+    left = {path.name for path in run.path.iterdir()}
+    assert left == {"recipe.yaml", "status.json", "tombstone.json", "writer.lock", WORKER_LOCK}
+    stone = json.loads((run.path / "tombstone.json").read_text())
+    assert (stone["deleted_by"], stone["run_id"], stone["state"]) == ("local", "r", "cancelled")
+    files = {file["path"]: file for file in stone["files"]}
+    assert files["checkpoints/weights"]["bytes"] == 1000
+    assert files["checkpoints/weights"]["sha256"] == hashlib.sha256(b"w" * 1000).hexdigest()
+    assert {"inputs/prompts.jsonl", "outputs/link"} <= files.keys()
+    status = run.status()
+    assert (status.state, status.reason) == (RunState.DELETED, "deleted by local")
+    assert list_actions(tmp_path)[-1] == "delete run"
+    for again in (jobs.resume_run, jobs.stop_run):
+        with pytest.raises(WorkspaceError, match="deleted"):
+            again(LOCAL_ACTOR, tmp_path, "r")
+    with pytest.raises(WorkspaceError, match="was deleted"):
+        jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+
+
+def test_a_deletion_that_broke_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "clear_folder", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+    stone = (run.path / "tombstone.json").read_bytes()
+    assert run.status().state is RunState.DELETED
+    assert (run.path / "inputs").exists()
+    assert jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+    assert not (run.path / "inputs").exists()
+    assert (run.path / "tombstone.json").read_bytes() == stone
+
+
+def test_nothing_is_deleted_or_resumed_while_a_worker_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    lock = try_lock(run.path / WORKER_LOCK)
+    assert lock is not None
+    try:
+        with pytest.raises(WorkspaceError, match="runs or is queued"):
+            jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+        monkeypatch.setattr(jobs, "_END_SECONDS", 0.2)
+        with pytest.raises(WorkspaceError, match="has not left yet"):
+            jobs.resume_run(LOCAL_ACTOR, tmp_path, "r")
+        assert load_queue(tmp_path) == []
+    finally:
+        os.close(lock)
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "least"),
+    [
+        (jobs.submit, (make_spec("r"),), AccessRole.EDITOR),
+        (jobs.stop_run, ("r",), AccessRole.EDITOR),
+        (jobs.kill_run, ("r",), AccessRole.EDITOR),
+        (jobs.resume_run, ("r",), AccessRole.EDITOR),
+        (jobs.move_run, ("r", 1), AccessRole.EDITOR),
+        (jobs.clone_run, ("r", {"chain.seed": 2}), AccessRole.EDITOR),
+        (jobs.delete_run, ("r",), AccessRole.ADMIN),
+    ],
+)
+def test_each_action_refuses_a_lower_role(
+    tmp_path: Path, action: Any, arguments: tuple[Any, ...], least: AccessRole
+) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    before = (load_queue(tmp_path), run.status(), read_events(tmp_path, Topic.LAUNCHES))
+    for role in AccessRole:
+        if not role.includes(least):
+            with pytest.raises(NotAllowedError, match=f"this takes the role {least}"):
+                action(Actor(name="x", role=role), tmp_path, *arguments)
+    assert (load_queue(tmp_path), run.status(), read_events(tmp_path, Topic.LAUNCHES)) == before
