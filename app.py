@@ -30,6 +30,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         # Nothing runs yet that would have to be closed; an exception here would be a traceback.
         os._exit(2)
     services.warm_up()
+    services.go_on_with_queue()
     yield {}
     services.close()
 

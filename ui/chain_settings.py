@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cai_core.errors import CaiError
+from cai_core.jobs.looking import list_made_models
 from cai_core.pipeline.interactive import DEMO_MODEL, PAGE_SAMPLING
 from cai_core.pipeline.recipe import PrincipleChoice
 from cai_core.records import Constitution, SamplingParams
@@ -66,29 +67,34 @@ def _count(info: NameInfo) -> str:
 def model_fields(label: str, suffix: str = "", *, beside: str | None = None) -> str:
     """Which model: an endpoint's name, a folder or a URL; empty where none is named.
 
+    Models that runs of this workspace made are offered by their run's id.
+
     Args:
         suffix: tells the second model's fields from the first's.
         beside: the model already chosen elsewhere; the field starts with another one.
     """
     file = read_endpoints(services.workspace())
     endpoints, key = file.book.endpoints, f"model{suffix}"
+    made = list_made_models(services.workspace())
     default = file.book.roles["policy"]
     if beside is not None:
         default = next((name for name in endpoints if name != beside), ELSEWHERE)
     held, was = st.session_state.get(key), st.session_state.get(f"{key}_default")
-    if held not in (*endpoints, ELSEWHERE) or (held == was and was != default):
+    if held not in (*endpoints, *made, ELSEWHERE) or (held == was and was != default):
         st.session_state[key] = default  # nobody chose yet, or what they chose is gone
     st.session_state[f"{key}_default"] = default
     chosen = st.selectbox(
         label,
-        [*endpoints, ELSEWHERE],
-        format_func=lambda n: n if n == ELSEWHERE else f"{n} · {describe_model(endpoints[n])}",
+        [*endpoints, *made, ELSEWHERE],
+        format_func=lambda n: f"{n} · {describe_model(endpoints[n])}" if n in endpoints else n,
         key=key,
         persist_state="session",
     )
     if file.error is not None:
         words = "endpoints.yaml cannot be read; the page Models says why."
         st.html(build_card("note", "Only the demo model can be named", words, slim=True))
+    if chosen in made:
+        return str(made[chosen].absolute())
     if chosen != ELSEWHERE:
         return str(chosen)
     place = st.text_input(
@@ -105,6 +111,9 @@ def restored_model(model: str, suffix: str = "") -> dict[str, str]:
     """The fields' values for a model that a chain ran on."""
     if model in read_endpoints(services.workspace()).book.endpoints:
         return {f"model{suffix}": model}
+    for run, folder in list_made_models(services.workspace()).items():
+        if str(folder.absolute()) == model:
+            return {f"model{suffix}": run}
     return {f"model{suffix}": ELSEWHERE, f"model_place{suffix}": model}
 
 

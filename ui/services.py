@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from cai_core.jobs.launch import ensure_dispatcher
+from cai_core.jobs.queue import load_queue
 from cai_core.pipeline.interactive import load_live, run_live, warm_up_demo
 from cai_core.pipeline.live import LiveHub
 from cai_core.records import LOCAL_ACTOR, Actor
@@ -58,6 +60,12 @@ def warm_up() -> None:
     threading.Thread(
         target=warm_up_demo, args=(get_workspace(),), name="warm-up", daemon=True
     ).start()
+
+
+def go_on_with_queue() -> None:
+    """Runs that wait are begun without anybody asking: after a restart of the machine, say."""
+    if load_queue(get_workspace()):
+        ensure_dispatcher(get_workspace())
 
 
 def close() -> None:

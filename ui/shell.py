@@ -42,6 +42,12 @@ critiques = st.Page(
     icon=":material/rate_review:",
     url_path="critiques",
 )
+runs = st.Page(
+    PAGES / "runs.py",
+    title="Runs",
+    icon=":material/model_training:",
+    url_path="runs",
+)
 models = st.Page(
     PAGES / "models.py",
     title="Models",
@@ -65,6 +71,7 @@ st.navigation(
         constitutions,
         playground,
         critiques,
+        runs,
         models,
     ],
     position="top",

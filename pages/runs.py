@@ -1,0 +1,33 @@
+"""Runs: chains and trainings in the background, their queue, and each one's whole story."""
+
+import streamlit as st
+
+from cai_core.records import AccessRole
+from ui.constitution_address import go, show_message
+from ui.look import show_title
+from ui.runs_detail import run_detail
+from ui.runs_form import new_run
+from ui.runs_list import can, run_list
+from ui.runs_words import STYLE
+
+st.html(STYLE)
+with st.container(key="runs"):
+    show_title("Runs", "Chains and trainings in the background. They go on without this page.")
+    with st.container(key="runs_messages"):
+        show_message()
+    wanted = st.query_params.get("run", "")
+    if wanted:
+        run_detail(wanted)
+    elif st.query_params.get("new", "") == "1":
+        new_run()
+    else:
+        st.button(
+            "New run",
+            key="runs_new",
+            type="primary",
+            icon=":material/add:",
+            disabled=not can(AccessRole.EDITOR),
+            on_click=go,
+            kwargs={"new": "1"},
+        )
+        run_list()

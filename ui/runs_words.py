@@ -1,0 +1,122 @@
+"""The runs page's words, icons and style: a state is an icon and a word, never colour alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from cai_core.jobs.listing import JobView
+from cai_core.workspace.status import RunState
+from ui.look import escape
+
+# Material Symbols name, and a colour for each theme.
+_STATES: dict[RunState, tuple[str, str]] = {
+    RunState.QUEUED: ("schedule", "light-dark(#5b6270, #a3aab8)"),
+    RunState.RUNNING: ("progress_activity", "light-dark(#3b6fd4, #8ab4f8)"),
+    RunState.SUCCEEDED: ("check_circle", "light-dark(#0f766e, #5eead4)"),
+    RunState.FAILED: ("error", "light-dark(#b42318, #fda29b)"),
+    RunState.CANCELLED: ("stop_circle", "light-dark(#5b6270, #a3aab8)"),
+    RunState.INTERRUPTED: ("warning", "light-dark(#a04a06, #fbbf4d)"),
+}
+_OTHER = ("delete", "light-dark(#5b6270, #a3aab8)")
+KINDS = {"revise": "Chains", "sft": "Fine-tuning"}
+
+STYLE = """<style>
+.cai-run { display: grid; grid-template-columns: auto 1fr auto; gap: 0.1rem 0.6rem;
+  align-items: baseline; }
+.cai-run .cai-icon { align-self: center; color: var(--state); }
+.cai-run .cai-name { font-weight: 600; overflow-wrap: anywhere; }
+.cai-run .cai-state { color: var(--state); font-size: 0.85rem; font-weight: 600;
+  white-space: nowrap; }
+.cai-run .cai-told { grid-column: 2 / 4; font-size: 0.85rem; overflow-wrap: anywhere;
+  color: light-dark(#5b6270, #a3aab8); }
+.cai-run .cai-bar { grid-column: 2 / 4; height: 0.35rem; border-radius: 999px;
+  background: light-dark(#e6e9f0, #2a2f3d); overflow: hidden; margin: 0.25rem 0; }
+.cai-run .cai-bar > span { display: block; height: 100%; background: var(--state); }
+.cai-facts { display: flex; flex-wrap: wrap; gap: 0.4rem 2rem; margin: 0.2rem 0 0.6rem; }
+.cai-facts > span { display: grid; }
+.cai-facts b { font-size: 1.35rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.cai-facts small { color: light-dark(#5b6270, #a3aab8); }
+.cai-table { border-collapse: collapse; font-size: 0.9rem; width: 100%; }
+.cai-table th { text-align: left; font-weight: 600; color: light-dark(#5b6270, #a3aab8); }
+.cai-table th, .cai-table td { padding: 0.25rem 0.8rem 0.25rem 0; vertical-align: top;
+  overflow-wrap: anywhere; border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d); }
+</style>"""
+
+
+def build_run_head(view: JobView, *, now: float) -> str:
+    """A run's line: icon, id, state, and below it what there is to say."""
+    icon, colour = _STATES.get(view.state, _OTHER)
+    label = escape(view.run)
+    parts = [
+        f'<div class="cai-run" role="article" aria-label="{label}" style="--state: {colour}">',
+        f'<span class="cai-icon" aria-hidden="true">{icon}</span>',
+        f'<span class="cai-name">{escape(view.run)}</span>',
+        f'<span class="cai-state">{escape(describe_state(view))}</span>',
+    ]
+    if view.total:
+        share = min(1.0, (view.done or 0) / view.total)
+        if view.state is not RunState.SUCCEEDED:
+            parts.append(f'<div class="cai-bar"><span style="width:{share:.1%}"></span></div>')
+    parts.append(f'<span class="cai-told">{escape(describe_facts(view, now=now))}</span>')
+    if view.reason:
+        parts.append(f'<span class="cai-told">{escape(view.reason)}</span>')
+    return "".join(parts) + "</div>"
+
+
+def describe_state(view: JobView) -> str:
+    """`running`, or `queued, 2nd`."""
+    if view.state is RunState.QUEUED and view.position:
+        return f"queued, number {view.position}"
+    return view.state.value
+
+
+def describe_facts(view: JobView, *, now: float) -> str:
+    """Kind, progress, and when it last told something."""
+    told = [KINDS.get(view.kind, view.kind)]
+    if view.total is not None:
+        unit = "steps" if "steps_total" in view.counts else "rows"
+        told.append(f"{view.done:,} of {view.total:,} {unit}")
+    if failed := view.counts.get("chains_failed"):
+        told.append(f"{failed:,} chains failed")
+    told.append(describe_age(view.updated_at, now=now))
+    return " · ".join(told)
+
+
+def describe_age(at: str, *, now: float) -> str:
+    """`3 minutes ago`; nothing where the time cannot be read."""
+    try:
+        seconds = now - datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return ""
+    if seconds < 5:
+        return "just now"
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' * (count != 1)} ago"
+    return "just now"
+
+
+def build_facts(facts: list[tuple[str, str]]) -> str:
+    """Numbers that matter, large, each with its name below."""
+    shown = "".join(
+        f"<span><b>{escape(value)}</b><small>{escape(name)}</small></span>" for name, value in facts
+    )
+    return f'<div class="cai-facts">{shown}</div>'
+
+
+def build_table(head: list[str], rows: list[list[str]]) -> str:
+    """A plain table; every cell is escaped."""
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<table class="cai-table"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def local_time(at: str) -> str:
+    """An ISO time as `2026-11-25 14:03 UTC`."""
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return ""
