@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import streamlit as st
 
 from cai_core.errors import CaiError
@@ -126,9 +124,10 @@ def _show_samples(run: Run) -> None:
     samples = looking.read_samples(run.path)
     if not samples:
         st.html('<div class="cai-empty">No samples yet.</div>')
-    for prompt in dict.fromkeys(sample.prompt_id for sample in samples):
+    prompts = {sample.prompt_id: sample.prompt for sample in samples}
+    for prompt, words in prompts.items():
         with st.container(border=True, gap="xsmall", key=f"sample_{run.run_id}_{prompt}"):
-            st.html(f'<span class="cai-field">{escape(prompt)}</span>')
+            st.html(build_card("prompt", prompt, escape(words), slim=True))
             for sample in samples:
                 if sample.prompt_id == prompt:
                     when = "before" if sample.step == 0 else f"after {sample.step:,} steps"
@@ -196,7 +195,6 @@ def _show_lineage(run: Run) -> None:
                 on_click=go,
                 kwargs={"run": one.run},
             )
-    st.caption(f"as of {time.strftime('%H:%M:%S')}")
 
 
 def _left_out(source: dict[str, dict[str, int]]) -> str:

@@ -10,7 +10,6 @@ from cai_core.actions.jobs import submit
 from cai_core.errors import CaiError
 from cai_core.jobs.listing import list_jobs
 from cai_core.jobs.plan_specs import build_plan
-from cai_core.jobs.spec import RunSpec
 from cai_core.records import AccessRole
 from ui import services
 from ui.constitution_address import go, leave_message
@@ -68,7 +67,7 @@ def _show_check(text: str, preset: str) -> None:
             icon=":material/play_arrow:",
             disabled=not can(AccessRole.EDITOR),
             on_click=_launch,
-            args=(specs,),
+            args=(preset,),
         )
         st.download_button("Save the plan", text, file_name=f"{preset}.yaml", key="plan_save")
     st.html(
@@ -84,12 +83,16 @@ def _build_command(text: str, preset: str) -> str:
     return f"python -m cai_core run {path}"
 
 
-def _launch(specs: list[RunSpec]) -> None:
+def _launch(preset: str) -> None:
+    """Hand in what stands in the field now, which may be newer than what was checked."""
+    text, handed_in = str(st.session_state[f"{_TEXT}_{preset}"]), 0
     try:
-        for spec in specs:
+        for spec in build_plan(text, f"{preset}.yaml", PRESETS, services.workspace()):
             submit(services.actor(), services.workspace(), spec)
+            handed_in += 1
     except CaiError as error:
-        leave_message("error", "Not launched", str(error))
+        before = f" {handed_in} runs before it are handed in." if handed_in else ""
+        leave_message("error", "Not launched", f"{error}{before}")
         return
     go()
-    leave_message("note", "Launched", f"{len(specs)} runs are handed in.")
+    leave_message("note", "Launched", f"{handed_in} runs are handed in.")

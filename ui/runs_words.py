@@ -21,6 +21,8 @@ _OTHER = ("delete", "light-dark(#5b6270, #a3aab8)")
 KINDS = {"revise": "Chains", "sft": "Fine-tuning"}
 
 STYLE = """<style>
+.st-key-runs textarea { font-family: "Source Code Pro", "DejaVu Sans Mono", monospace;
+  font-size: 0.85rem; }
 .cai-run { display: grid; grid-template-columns: auto 1fr auto; gap: 0.1rem 0.6rem;
   align-items: baseline; }
 .cai-run .cai-icon { align-self: center; color: var(--state); }

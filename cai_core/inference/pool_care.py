@@ -236,7 +236,13 @@ class Caretaker:
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What nobody foresaw must not leave everybody waiting."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.turns.give_up(ServerUnavailableError(f"The pool's care ended: {error!r}."))
 
 
 def identify(info: ModelInfo) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,14 +65,21 @@ class Transport:
             connection = self._idle.pop() if self._idle else self._open()
             try:
                 yield connection
-            finally:
-                self._idle.append(connection)
+            except BaseException:
+                # Cancelled while it was opened or closed, it may never be free again.
+                self._connections.remove(connection)
+                with suppress(Exception):
+                    await connection.http.aclose()
+                raise
+            self._idle.append(connection)
 
     def _open(self) -> _Connection:
         key = self.endpoint.api_key
         http = httpx.AsyncClient(
             base_url=self.endpoint.base_url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            # Not packed: a small reply must not become a huge one here.
+            headers={"Accept-Encoding": "identity"}
+            | ({"Authorization": f"Bearer {key}"} if key else {}),
             timeout=self._timeout,
             limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
             verify=self._verify,
@@ -132,12 +139,13 @@ class Transport:
                     yield response
                 finally:
                     await response.aclose()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._transport_fault(error) from error
 
     async def _read_reply(self, response: httpx.Response, limit: int) -> _Reply:
         told = response.headers.get("content-length", "")
-        if told.isdigit() and int(told) <= limit:
+        packed = response.headers.get("content-encoding", "identity") != "identity"
+        if told.isdigit() and int(told) <= limit and not packed:
             content = await response.aread()
         else:
             parts, size = [], 0
@@ -169,7 +177,7 @@ class Transport:
                 return
             try:
                 chunk = json.loads(payload)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise PassingFault(
                     FaultKind.BROKEN, f"{self.endpoint}: a chunk of the stream is not JSON"
                 ) from error
@@ -205,7 +213,7 @@ class Transport:
             )
         raise build_rejection(self.endpoint, reply.status, message, param)
 
-    def _transport_fault(self, error: httpx.TransportError) -> PassingFault:
+    def _transport_fault(self, error: httpx.RequestError) -> PassingFault:
         told = str(error) or type(error).__name__
         if isinstance(error, httpx.ReadTimeout):
             return PassingFault(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Sample:
 
     step: int
     prompt_id: str
+    prompt: str
     text: str
 
 
@@ -74,10 +75,11 @@ def read_notes(folder: Path) -> list[str]:
 
 def read_samples(folder: Path) -> list[Sample]:
     """In the order in which they were written."""
+    names = {item.name for item in fields(Sample)}
     return [
-        Sample(step=record["step"], prompt_id=record["prompt_id"], text=record["text"])
+        Sample(**{name: record[name] for name in names})
         for record in read_journal(folder / "samples.jsonl").records
-        if {"step", "prompt_id", "text"} <= record.keys()
+        if names <= record.keys()
     ]
 
 
@@ -99,8 +101,10 @@ def list_saved(folder: Path) -> list[SavedStep]:
     for path in (folder / "checkpoints").glob("checkpoint-*"):
         step = path.name.removeprefix("checkpoint-")
         if step.isdecimal():
-            files = [file for file in path.iterdir() if file.is_file()]
-            size = sum(file.stat().st_size for file in files)
+            try:
+                size = sum(file.stat().st_size for file in path.iterdir())
+            except OSError:
+                continue  # deleted this moment
             sealed = (path / MANIFEST).is_file()
             found.append(SavedStep(step=int(step), size=size, sealed=sealed))
     return sorted(found, key=lambda saved: -saved.step)
@@ -144,8 +148,15 @@ def list_made_models(workspace: Path) -> dict[str, Path]:
         for config in (workspace / "runs").glob("*/outputs/model/config.json")
         if (config.parent / MANIFEST).is_file()
     ]
-    newest = sorted(found, key=lambda folder: -folder.stat().st_mtime)
+    newest = sorted(found, key=_read_time, reverse=True)
     return {folder.parents[1].name: folder for folder in newest}
+
+
+def _read_time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # deleted this moment
 
 
 def _find_ancestor(workspace: Path, name: str) -> Ancestor:

@@ -52,8 +52,9 @@ async def run_revise(
         WorkspaceError: another process writes the run, or the disk is full.
         ServerUnavailableError, RequestRejectedError, RunMismatchError: as `run_batch`.
     """
-    durable = RowIndex(run, STEP)
-    missing = len(prompts) * setup.recipe.samples * setup.recipe.rows_per_chain - len(durable)
+    # Counted and let go of: two indexes at once would be the most memory that a run takes.
+    durable = len(RowIndex(run, STEP))
+    missing = len(prompts) * setup.recipe.samples * setup.recipe.rows_per_chain - durable
     check_disk(run.path, max(0, missing) * _row_bytes(setup.recipe))
     with RunWriter(run) as writer:
         try:

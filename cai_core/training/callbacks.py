@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from cai_core.errors import ModelError
 from cai_core.records import Conversation
 from cai_core.workspace.status import RunState
 from cai_core.workspace.writer import RunWriter
@@ -116,6 +118,11 @@ class Watching(TrainerCallback):
         if "loss" not in logs:
             return
         self.loss = float(logs["loss"])
+        if not math.isfinite(float(logs.get("grad_norm", 0.0))):
+            raise ModelError(
+                f"the gradient is not finite in step {state.global_step}. The checkpoint before "
+                "it is kept. Lower the learning rate, or look at the examples."
+            )
         line = {"step": state.global_step, **{key: logs[key] for key in _SHOWN if key in logs}}
         tokens, before = logs.get("num_tokens"), self._tokens_at
         if tokens is not None:

@@ -56,7 +56,11 @@ def seal_checkpoint(path: Path) -> None:
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """All of a run, the newest first, each read whole and compared with its manifest."""
+    """All of a run, the newest first, each read whole and compared with its manifest.
+
+    Raises:
+        WorkspaceError: the disk does not let one be read; that says nothing of what is in it.
+    """
     found = [
         Checkpoint(path=path, step=int(match[1]), damage=_find_damage(path))
         for path in folder.glob("checkpoint-*")
@@ -68,6 +72,12 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
 def find_last_good(folder: Path) -> Checkpoint | None:
     """The newest whole one; None where there is none."""
     return next((one for one in list_checkpoints(folder) if one.damage is None), None)
+
+
+def list_steps(folder: Path) -> list[int]:
+    """The steps of all that are there, whole or not, the newest first."""
+    names = (_NAME.fullmatch(path.name) for path in folder.glob("checkpoint-*"))
+    return sorted((int(match[1]) for match in names if match), reverse=True)
 
 
 def clear_broken(folder: Path) -> list[Checkpoint]:
@@ -90,8 +100,10 @@ def _find_damage(path: Path) -> str | None:
                     return f"{name} is not what was written"
     except FileNotFoundError:
         return "it was not written to its end"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"it cannot be read: {error}"
+    except OSError as error:
+        raise WorkspaceError(f"{path}: cannot be read: {error.strerror}. Mend the disk.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its manifest is broken: {error}"
     return None
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +109,12 @@ def build_sft_dataset(
     Raises:
         RecipeError: nothing is left to train on.
     """
-    found = [_collect(source, chains) for source, chains in sources]
+    held = [(source, list(chains)) for source, chains in sources]
+    # The same prompt may stand untagged in another source.
+    held_out = {
+        _prompt_key(chain) for _, chains in held for chain in chains if HELD_OUT in chain["tags"]
+    }
+    found = [_collect(source, chains, held_out) for source, chains in held]
     whole = sum(len(one.examples) for one in found if one.source.share is None)
     if not whole:
         reasons: Counter[str] = sum((one.left_out for one in found), Counter())
@@ -156,10 +160,16 @@ def parse_example(line: Mapping[str, Any]) -> SftExample:
     )
 
 
-def _collect(source: ChainSource, chains: Iterable[Mapping[str, Any]]) -> _Found:
+def _prompt_key(chain: Mapping[str, Any]) -> str:
+    return content_hash(list(chain["conversation"]))
+
+
+def _collect(
+    source: ChainSource, chains: Iterable[Mapping[str, Any]], held_out: Set[str]
+) -> _Found:
     found = _Found(source)
     for chain in chains:
-        if HELD_OUT in chain["tags"]:
+        if _prompt_key(chain) in held_out:
             found.left_out["held out"] += 1
             continue
         for step in _choose_steps(source, chain, found.left_out):
@@ -206,8 +216,3 @@ def _find_fault(step: Mapping[str, Any]) -> str | None:
         # It would teach to stop in the middle, or not at all.
         return "cut at the token limit"
     return None if step["text"].strip() else "empty"
-
-
-def read_examples(text: str) -> list[SftExample]:
-    """The lines of a dataset.jsonl."""
-    return [parse_example(json.loads(line)) for line in text.splitlines()]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,14 @@ from cai_core.training.callbacks import Sampling, StopFlag, Watching, stoppable
 from cai_core.training.checkpoints import (
     clear_broken,
     find_last_good,
-    list_checkpoints,
+    list_steps,
     seal_checkpoint,
 )
-from cai_core.training.datasets import SftDataset, SftExample, read_examples
+from cai_core.training.datasets import SftDataset, SftExample, parse_example
 from cai_core.training.model_card import CardFacts, build_model_card
 from cai_core.training.recipe import SftRecipe, parse_sft_recipe
 from cai_core.workspace.files import check_disk, replace_file
-from cai_core.workspace.journal import append_records, encode_record
+from cai_core.workspace.journal import append_records, encode_record, read_lines
 from cai_core.workspace.runs import Run
 from cai_core.workspace.status import RunState
 from cai_core.workspace.writer import RunWriter
@@ -134,8 +135,8 @@ class FiniteTrainer(SFTTrainer):
         super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
         folder = Path(str(self.args.output_dir))
         seal_checkpoint(folder / f"checkpoint-{self.state.global_step}")
-        for old in list_checkpoints(folder)[KEPT_CHECKPOINTS:]:
-            shutil.rmtree(old.path)
+        for step in list_steps(folder)[KEPT_CHECKPOINTS:]:
+            shutil.rmtree(folder / f"checkpoint-{step}")
 
 
 class _Stage:
@@ -159,16 +160,18 @@ class _Stage:
                 "Bring the old ones back, or start a new run."
             )
         examples = self._freeze(build_dataset)
-        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+        check_template(tokenizer)
         fitting = self._leave_out_long(examples, tokenizer)
+        self._heed_stop()
         model = self._load(base)
-        parameters = sum(p.numel() for p in model.parameters())
-        check_disk(self._run.path, parameters * 4 * _CHECKPOINT_COPIES * KEPT_CHECKPOINTS)
+        self._heed_stop()
         watching = Watching(self._writer, self._stop, on_log)
         sampling = self._make_sampling(tokenizer, fitting)
         trainer = self._make_trainer(model, tokenizer, fitting, [watching, sampling])
         resumed = self._find_start()
         tuned: Any = trainer.model
+        check_disk(self._run.path, self._count_bytes(tuned))
         if resumed is None:
             sampling.sample(tuned, 0)
         trainer.train(resume_from_checkpoint=resumed)
@@ -194,7 +197,11 @@ class _Stage:
             told = {"hash": dataset.hash, "sources": [one.as_dict() for one in dataset.counts]}
             replace_file(path.with_suffix(".json"), [json.dumps(told, indent=1).encode()])
             replace_file(path, (encode_record(one.as_dict()) for one in dataset.examples))
-        held = read_examples(path.read_text("utf-8"))
+        held = [
+            parse_example(line.record)
+            for line in read_lines(path)
+            if line.record is not None and "messages" in line.record
+        ]
         wanted = json.loads(path.with_suffix(".json").read_text("utf-8"))["hash"]
         if SftDataset(examples=tuple(held), counts=()).hash != wanted:
             raise RunMismatchError(
@@ -202,6 +209,19 @@ class _Stage:
                 "run."
             )
         return held
+
+    def _heed_stop(self) -> None:
+        if self._stop.is_set:
+            raise Cancelled("Stopped before a step was done; resume to go on.")
+
+    def _count_bytes(self, model: PreTrainedModel) -> int:
+        """What is still to be written: checkpoints beside those that are there, and the model."""
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        whole = sum(p.numel() for p in model.parameters())
+        held = sum(file.stat().st_size for file in self._checkpoints.glob("*/*") if file.is_file())
+        # One more than is kept: the newest is there before the oldest goes.
+        wanted = trained * 4 * _CHECKPOINT_COPIES * (KEPT_CHECKPOINTS + 1) + whole * 4
+        return max(0, wanted - held)
 
     def _leave_out_long(
         self, examples: list[SftExample], tokenizer: PreTrainedTokenizerBase
@@ -243,14 +263,18 @@ class _Stage:
     def _make_sampling(
         self, tokenizer: PreTrainedTokenizerBase, examples: list[SftExample]
     ) -> Sampling:
-        """The first prompts of the data, whatever its order in training."""
-        found = {example.prompt_id: example for example in examples}
-        chosen = [found[key] for key in sorted(found)[: self._recipe.sample_prompts]]
+        """The first prompts of each source in turn, whatever the order in training."""
+        chosen = choose_sampled(examples, self._recipe.parents, self._recipe.sample_prompts)
         prompts = [tuple(map(_as_message, one.conversation)) for one in chosen]
 
         def save(step: int, answers: list[str]) -> None:
             lines = [
-                {"step": step, "prompt_id": example.prompt_id, "text": text}
+                {
+                    "step": step,
+                    "prompt_id": example.prompt_id,
+                    "prompt": example.conversation[-1]["content"],
+                    "text": text,
+                }
                 for example, text in zip(chosen, answers, strict=True)
             ]
             append_records(self._run.path / SAMPLES, lines)
@@ -329,6 +353,46 @@ class _Stage:
 
         _write_folder(outputs / "model", write)
         return outputs / "model"
+
+
+def check_template(tokenizer: PreTrainedTokenizerBase) -> None:
+    """A model learns to stop from the end token after each answer: the chat template must give it.
+
+    Raises:
+        RecipeError: there is no template, or it lacks that token, or the prompt that a model is
+            asked with is not how the text that it learns begins.
+    """
+    turns = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
+    if not tokenizer.chat_template:
+        raise RecipeError("the base model has no chat template. Choose a chat model.")
+    whole = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    asked = str(
+        tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
+    )
+    if not whole.startswith(asked):
+        raise RecipeError(
+            "the base model's chat template begins an answer in another way when a model is asked "
+            "than when it is taught. Use a template that begins both alike."
+        )
+    end = str(tokenizer.eos_token or "")
+    if not end or end not in whole[len(asked) :]:
+        raise RecipeError(
+            f"the base model's chat template does not end an answer with its end token ({end!r}), "
+            "so the model would not learn to stop. Correct the template or the token."
+        )
+
+
+def choose_sampled(
+    examples: Sequence[SftExample], runs: Sequence[str], count: int
+) -> list[SftExample]:
+    """So many examples of different prompts, from each run in turn, by their prompts' ids."""
+    first: dict[str, dict[str, SftExample]] = {run: {} for run in runs}
+    taken: dict[str, str] = {}
+    for example in sorted(examples, key=lambda one: (one.prompt_id, runs.index(one.run), one.step)):
+        if taken.setdefault(example.prompt_id, example.run) == example.run:
+            first[example.run].setdefault(example.prompt_id, example)
+    turns = zip_longest(*(found.values() for found in first.values()))
+    return [example for turn in turns for example in turn if example is not None][:count]
 
 
 def build_config(recipe: SftRecipe, folder: Path, *, bf16: bool) -> SFTConfig:

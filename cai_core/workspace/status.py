@@ -53,9 +53,12 @@ def load_status(path: Path) -> RunStatus:
         document = json.loads(path.read_text("utf-8"))
         known = {item.name for item in fields(RunStatus)}
         values = {key: value for key, value in document.items() if key in known}
-        return RunStatus(**{**values, "state": RunState(values["state"])})
+        status = RunStatus(**{**values, "state": RunState(values["state"])})
+        if not isinstance(status.updated_at, str) or not isinstance(status.counts, dict):
+            raise TypeError("updated_at is no text, or counts are no object")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WorkspaceError(f"{path}: cannot be read: {error}.") from error
+    return status
 
 
 def save_status(path: Path, status: RunStatus) -> None:

@@ -126,7 +126,10 @@ def test_the_whole_story_of_a_training(workspace: Path) -> None:
         for n in range(1, 11)
     ]
     append_records(run.path / "metrics.jsonl", [*lines, {"event": "checkpoint-5 left out: cut"}])
-    samples = [{"step": s, "prompt_id": "p#1", "text": f"answer {s}"} for s in (0, 10)]
+    samples = [
+        {"step": s, "prompt_id": "p#1", "prompt": "How do I?", "text": f"answer {s}"}
+        for s in (0, 10)
+    ]
     append_records(run.path / "samples.jsonl", samples)
     (run.path / "worker.log").write_text("step 10\n")
     text = shown(app := open_page(run="tuned"))

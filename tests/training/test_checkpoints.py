@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cai_core.errors import WorkspaceError
 from cai_core.training.checkpoints import (
     MANIFEST,
     clear_broken,
@@ -55,3 +56,19 @@ def test_a_broken_one_is_passed_over_for_the_one_before(tmp_path: Path, damage: 
     assert broken.step == 10
     assert broken.damage
     assert not path.exists()
+
+
+def test_a_disk_that_does_not_read_is_no_reason_to_delete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_checkpoint(tmp_path, 5)
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", fail)
+        with pytest.raises(WorkspaceError, match="Input/output error"):
+            clear_broken(tmp_path)
+    assert (path / "model.safetensors").exists()
+    assert find_last_good(tmp_path) is not None

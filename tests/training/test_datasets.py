@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cai_core.errors import RecipeError
-from cai_core.training.datasets import HELD_OUT, build_sft_dataset, parse_example, read_examples
+from cai_core.training.datasets import HELD_OUT, build_sft_dataset, parse_example
 from cai_core.training.recipe import ChainSource
 from tests.training.makers import make_chain, make_step
 
@@ -98,6 +98,16 @@ def test_the_seed_changes_what_is_drawn_and_its_order() -> None:
 
 def test_an_example_comes_back_from_its_line() -> None:
     dataset = build_sft_dataset([(ChainSource(run="r"), [make_chain(n) for n in range(5)])], 0)
-    lines = "\n".join(json.dumps(example.as_dict()) for example in dataset.examples)
-    assert read_examples(lines) == list(dataset.examples)
-    assert parse_example(dataset.examples[0].as_dict()) == dataset.examples[0]
+    for example in dataset.examples:
+        assert parse_example(json.loads(json.dumps(example.as_dict()))) == example
+
+
+def test_a_prompt_held_out_in_one_source_is_held_out_in_all() -> None:
+    tagged = [make_chain(n, tags=(HELD_OUT,)) for n in range(5)]
+    sources = [
+        (ChainSource(run="a"), [*tagged, make_chain(7)]),
+        (ChainSource(run="b", use="initial"), [make_chain(n) for n in range(8)]),
+    ]
+    dataset = build_sft_dataset(sources, 0)
+    assert not {f"p{n:04}#{n}" for n in range(5)} & {one.prompt_id for one in dataset.examples}
+    assert dataset.counts[1].left_out == {"held out": 5}

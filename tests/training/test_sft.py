@@ -13,7 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cai_core.errors import Cancelled, ModelError, RunMismatchError, WorkspaceError
+from cai_core.errors import (
+    Cancelled,
+    ModelError,
+    RecipeError,
+    RunMismatchError,
+    WorkspaceError,
+)
 from cai_core.inference.model_folder import check_folder
 from cai_core.training import sft
 from cai_core.training.checkpoints import list_checkpoints
@@ -102,6 +108,21 @@ def test_samples_are_the_same_prompts_before_and_after(unbroken: Run) -> None:
     assert prompts[0] == prompts[1]
     assert len(prompts[0]) == 4
     assert all(sample["text"] for sample in samples)
+
+
+def test_prompts_are_sampled_from_each_source_in_turn() -> None:
+    chains = {"a": [make_chain(n) for n in range(3)], "b": [make_chain(n) for n in range(2, 5)]}
+    sources = [(ChainSource(run=run), found) for run, found in chains.items()]
+    examples = build_sft_dataset(sources, seed=0).examples
+    chosen = sft.choose_sampled(examples, ("b", "a"), 4)
+    # What both have is sampled once.
+    assert [(one.run, one.prompt_id) for one in chosen] == [
+        ("b", "p0002#2"),
+        ("a", "p0000#0"),
+        ("b", "p0003#3"),
+        ("a", "p0001#1"),
+    ]
+    assert sft.choose_sampled(examples, ("b", "a"), 0) == []
 
 
 def test_stopped_and_resumed_is_the_same_to_the_bit(unbroken: Run, tmp_path: Path) -> None:
@@ -207,6 +228,45 @@ def test_lora_leaves_an_adapter_and_a_merged_model(tmp_path: Path) -> None:
     assert (run.outputs / "adapter" / "adapter_model.safetensors").exists()
     losses = read_metrics(run)
     assert losses[max(losses)] < losses[1]
+
+
+def test_line_separators_in_a_text_do_no_harm(tmp_path: Path) -> None:
+    chains = [make_chain(n) for n in range(4)]
+    chains[0]["steps"][2]["text"] = chains[0]["final"] = "one\u2028two\x85three"
+    dataset = build_sft_dataset([(ChainSource(run="chains"), chains)], seed=0)
+    run = make_run(tmp_path / "run", sample_prompts=0)
+    assert run_sft(run, lambda: dataset).steps == 1
+
+
+class Template:
+    """A tokenizer's chat template, for `check_template` alone."""
+
+    eos_token = "<|end|>"
+
+    def __init__(self, end: str, begin: str = "A:", taught: str = "A:") -> None:
+        self.chat_template: str | None = "a template"
+        self._end, self._begin, self._taught = end, begin, taught
+
+    def apply_chat_template(
+        self, turns: list[Any], *, tokenize: bool, add_generation_prompt: bool = False
+    ) -> str:
+        assert not tokenize
+        text = f"U:{turns[0]['content']}"
+        if add_generation_prompt:
+            return text + self._begin
+        return text + self._taught + turns[1]["content"] + self._end
+
+
+def test_a_template_that_teaches_no_end_is_refused() -> None:
+    sft.check_template(Template("<|end|>"))  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="not learn to stop"):
+        sft.check_template(Template("\n"))  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="in another way"):
+        sft.check_template(Template("<|end|>", begin="A:<think>"))  # type: ignore[arg-type]
+    bare = Template("<|end|>")
+    bare.chat_template = None
+    with pytest.raises(RecipeError, match="no chat template"):
+        sft.check_template(bare)  # type: ignore[arg-type]
 
 
 def test_two_writers_are_refused(tmp_path: Path, unbroken: Run) -> None:
