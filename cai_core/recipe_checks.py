@@ -1,4 +1,4 @@
-"""What every recipe checks: unknown keys, whole numbers, choices."""
+"""What every recipe checks: unknown keys, whole numbers, texts, switches, choices."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ def check_int(name: str, value: object, least: int) -> None:
     """Raise RecipeError unless it is a whole number from `least`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise RecipeError(f"{name} is {value!r}. Give a whole number from {least}.")
+
+
+def check_text(name: str, value: object) -> None:
+    """Raise RecipeError unless it is a text."""
+    if not isinstance(value, str):
+        raise RecipeError(f"{name} is {value!r}. Give a text.")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Raise RecipeError unless it is true or false."""
+    if not isinstance(value, bool):
+        raise RecipeError(f"{name} is {value!r}. Give true or false.")
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

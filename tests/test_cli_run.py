@@ -12,9 +12,11 @@ import yaml
 
 from cai_core import cli
 from cai_core.actions import jobs
+from cai_core.commands import follow as following
 from cai_core.commands import run as command
 from cai_core.commands.follow import Follower
-from cai_core.jobs.queue import load_queue
+from cai_core.errors import WorkspaceError
+from cai_core.jobs.queue import hold_queue, load_queue
 from cai_core.workspace.runs import Run, create_run, open_run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 from cai_core.workspace.writer import RunWriter
@@ -28,6 +30,14 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CAI_WORKSPACE", str(folder))
     monkeypatch.setattr(jobs, "ensure_dispatcher", lambda workspace: False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Workspaces for which a follower wanted a dispatcher; it gets none."""
+    found: list[Path] = []
+    monkeypatch.setattr(following, "ensure_dispatcher", found.append)
+    return found
 
 
 @pytest.fixture
@@ -201,3 +211,50 @@ def test_a_run_whose_worker_is_gone_has_ended(tmp_path: Path) -> None:
 def test_a_run_whose_parent_is_gone_has_ended(tmp_path: Path) -> None:
     run = create_run(tmp_path / "child", kind="sft", recipe={}, parents=["nobody"])
     assert Follower([run], StringIO()).follow()["child"].state is RunState.QUEUED
+
+
+def make_chain(workspace: Path) -> list[Run]:
+    """failed → sl → last, each made from the one before; the last two are in the queue."""
+    folder = workspace / "runs"
+    first = create_run(folder / "first", kind="revise", recipe={})
+    sl = create_run(folder / "sl", kind="sft", recipe={}, parents=["first"])
+    last = create_run(folder / "last", kind="revise", recipe={}, parents=["sl"])
+    with hold_queue(workspace) as queue:
+        queue.enqueue("sl")
+        queue.enqueue("last")
+    return [first, sl, last]
+
+
+@pytest.mark.parametrize("followed", [slice(None), slice(2, None)])
+def test_what_waits_through_others_for_a_failed_run_has_ended(
+    tmp_path: Path, followed: slice
+) -> None:
+    runs = make_chain(tmp_path)
+    put(runs[0], RunState.FAILED)
+    slept: list[float] = []
+    Follower(runs[followed], StringIO(), sleep=slept.append).follow()
+    assert slept == []
+
+
+def refuse(_: Path) -> None:
+    raise WorkspaceError("no process can be started")
+
+
+@pytest.mark.parametrize("start", [refuse, lambda _: True])
+def test_without_a_dispatcher_following_ends(tmp_path: Path, start: Callable[[Path], Any]) -> None:
+    runs = make_chain(tmp_path)
+    put(runs[0], RunState.SUCCEEDED)
+    slept: list[float] = []
+    found = Follower(runs, StringIO(), sleep=slept.append, start=start).follow()
+    assert found["sl"].state is RunState.QUEUED
+    assert 2 <= len(slept) <= 10
+
+
+def test_a_queued_run_that_is_not_in_the_queue_has_ended(tmp_path: Path, asked: list[Path]) -> None:
+    runs = make_chain(tmp_path)
+    put(runs[0], RunState.SUCCEEDED)
+    with hold_queue(tmp_path) as queue:
+        queue.remove("sl")
+        queue.remove("last")
+    Follower(runs[:2], StringIO(), sleep=lambda _: None).follow()
+    assert asked == []

@@ -11,6 +11,7 @@ from cai_core.workspace.runs import Run, dump_recipe, open_run
 from cai_core.workspace.status import RunState
 from ui import services
 from ui.constitution_address import go
+from ui.explorer_links import PLAYGROUND
 from ui.look import build_card, escape, escape_markdown
 from ui.runs_charts import CURVES, build_curve, describe_curve
 from ui.runs_lineage import build_lineage
@@ -60,7 +61,7 @@ def _playground_button(view: JobView) -> None:
         return
     if st.button("Try it in the Playground", icon=":material/play_circle:", type="primary"):
         st.session_state["model"] = view.run
-        st.switch_page("pages/playground.py")
+        st.switch_page(PLAYGROUND)
 
 
 def find_view(name: str) -> JobView | None:

@@ -5,9 +5,11 @@ Everything that changes a run which no worker writes holds the queue; see `jobs.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +60,14 @@ def submit(actor: Actor, workspace: Path, spec: RunSpec) -> Run:
         known = ", ".join(sorted(KINDS))
         raise WorkspaceError(f"{spec.run_id}: no worker does a {spec.kind!r} run. Use {known}.")
     folder = get_run_folder(workspace, spec.run_id)
-    is_new = not (folder / "recipe.yaml").exists()
-    if is_new:
-        # Before the recipe: what has one is whole.
-        write_inputs(folder, spec.inputs, missing=False)
-    run = create_run(folder, kind=spec.kind, recipe=spec.recipe, parents=spec.parents)
-    if not is_new:
-        write_inputs(folder, spec.inputs, missing=True)
+    with _hold_folder(folder):
+        is_new = not (folder / "recipe.yaml").exists()
+        if is_new:
+            # Before the recipe: what has one is whole.
+            write_inputs(folder, spec.inputs, missing=False)
+        run = create_run(folder, kind=spec.kind, recipe=spec.recipe, parents=spec.parents)
+        if not is_new:
+            write_inputs(folder, spec.inputs, missing=True)
     if is_new or run.status().state is not RunState.SUCCEEDED:
         _queue_again(actor, workspace, run, "submit run" if is_new else "resume run")
         ensure_dispatcher(workspace)
@@ -76,7 +79,7 @@ def resume_run(actor: Actor, workspace: Path, run_id: str) -> None:
 
     Raises:
         NotAllowedError: the actor may not launch.
-        WorkspaceError: it has succeeded, was deleted, or cannot be resumed by a worker.
+        WorkspaceError: it runs, has succeeded, was deleted, or cannot be resumed by a worker.
     """
     require(actor, AccessRole.EDITOR, "resume a run")
     run = _open(workspace, run_id)
@@ -84,6 +87,8 @@ def resume_run(actor: Actor, workspace: Path, run_id: str) -> None:
     if state in (RunState.SUCCEEDED, RunState.DELETED):
         what = "has succeeded" if state is RunState.SUCCEEDED else "was deleted"
         raise WorkspaceError(f"{run_id} {what}; there is nothing to resume.")
+    if state is RunState.RUNNING:
+        raise WorkspaceError(f"{run_id} runs already. Stop it first, or wait for its end.")
     if run.kind not in KINDS or (run.kind == "revise" and not (run.path / INPUTS).is_dir()):
         raise WorkspaceError(
             f"{run_id} was not begun in the background. Go on with it where it was begun, e.g. by "
@@ -186,6 +191,22 @@ def delete_run(actor: Actor, workspace: Path, run_id: str) -> list[DeletedFile]:
     return files
 
 
+@contextmanager
+def _hold_folder(folder: Path) -> Iterator[None]:
+    """Make a run's folder and have it alone: of two that hand it in, one writes its inputs."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The folder itself: a lock file would be one more file of the run.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise WorkspaceError(f"{folder}: cannot be made: {error.strerror}.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _queue_again(actor: Actor, workspace: Path, run: Run, action: str) -> None:
     """Into the queue, unless it is there, runs, or is past that.
 
@@ -200,20 +221,32 @@ def _queue_again(actor: Actor, workspace: Path, run: Run, action: str) -> None:
 
 
 def _try_to_queue(actor: Actor, workspace: Path, run: Run, action: str) -> bool:
-    """False while its last worker is leaving."""
+    """False while its last worker is leaving.
+
+    Raises:
+        WorkspaceError: it was deleted meanwhile, or the disk refuses.
+    """
     with hold_queue(workspace) as queue:
         state = run.status().state
-        if run.run_id in queue.runs or state not in RESUMABLE | {RunState.QUEUED}:
+        if state is RunState.DELETED:
+            raise WorkspaceError(
+                f"{run.run_id} was deleted meanwhile. Submit it with another seed."
+            )
+        if state in (RunState.RUNNING, RunState.SUCCEEDED):
+            return True
+        if run.run_id in queue.runs and state is RunState.QUEUED:
             return True
         if is_busy(run.path):
             return state is RunState.QUEUED  # about to begin
         # RUNNING: as the file says of a writer that is gone.
         from_states = RESUMABLE | {RunState.QUEUED, RunState.RUNNING}
-        if set_state(run.path, RunState.QUEUED, None, only_from=from_states):
-            fields = {"kind": run.kind, "recipe_hash": content_hash(run.recipe)}
-            folder = str(run.path.absolute())
-            _journal(actor, workspace, action, run.run_id, folder=folder, **fields)
-            queue.enqueue(run.run_id)
+        if not set_state(run.path, RunState.QUEUED, None, only_from=from_states):
+            return False
+        fields = {"kind": run.kind, "recipe_hash": content_hash(run.recipe)}
+        folder = str(run.path.absolute())
+        _journal(actor, workspace, action, run.run_id, folder=folder, **fields)
+        queue.remove(run.run_id)  # what stood there of an earlier time
+        queue.enqueue(run.run_id)
         return True
 
 

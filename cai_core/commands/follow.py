@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from cai_core.errors import CaiError
-from cai_core.workspace.runs import Run, read_status
+from cai_core.jobs.launch import ensure_dispatcher, find_dispatcher
+from cai_core.jobs.queue import load_queue
+from cai_core.jobs.run_files import load_worker
+from cai_core.workspace.runs import Run, open_run, read_status
 from cai_core.workspace.status import RunState, RunStatus
 
 _LOOK_SECONDS = 1.0
 _PLAIN_SECONDS = 10.0
+_LOST_LOOKS = 5
 # Whoever is in one of these stays in it until a person does something.
 _ENDED = frozenset(RunState) - {RunState.QUEUED, RunState.RUNNING}
 _COUNTED = {"rows": ("rows_done", "rows_total"), "steps": ("steps_done", "steps_total")}
@@ -26,6 +31,7 @@ class Follower:
     Args:
         stream: where to; stderr when None.
         clock, sleep: seconds.
+        start: has a dispatcher for a workspace; `ensure_dispatcher` when None.
     """
 
     def __init__(
@@ -34,29 +40,54 @@ class Follower:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        start: Callable[[Path], object] | None = None,
     ) -> None:
         self._runs = runs
         self._stream = stream or sys.stderr
         self._tty = self._stream.isatty()
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._start = clock, sleep, start or ensure_dispatcher
+        self._lost: dict[str, int] = {}
         self._drawn = 0
         self._told: dict[str, tuple[RunState, float]] = {}
 
     def follow(self) -> dict[str, RunStatus]:
         """Look and draw until every run has ended; run id → how.
 
-        A run that waits for one that ended badly counts as ended: it can not begin.
+        A queued run that cannot begin counts as ended: one that waits, itself or through others,
+        for one that ended badly, that is not in the queue, or for which there is no dispatcher.
 
         Raises:
-            WorkspaceError: a run's status cannot be read.
+            WorkspaceError: a run's status, or the queue, cannot be read.
         """
         while True:
             found = {run.run_id: run.status() for run in self._runs}
-            stuck = {run.run_id for run in self._runs if _is_stuck(run, found[run.run_id])}
+            lost = self._find_lost(found)
+            stuck = {run.run_id for run in self._runs if _is_stuck(run.path, lost)}
             self._draw(found)
             if all(name in stuck or status.state in _ENDED for name, status in found.items()):
                 return found
             self._sleep(_LOOK_SECONDS)
+
+    def _find_lost(self, found: Mapping[str, RunStatus]) -> set[str]:
+        """Queued runs that nobody begins, and that at several looks."""
+        queued = [run for run in self._runs if found[run.run_id].state is RunState.QUEUED]
+        lost = {run.run_id for run in queued if self._is_lost(run)}
+        # A worker that begins or ends, and a dispatcher that starts, take a moment.
+        self._lost = {name: self._lost.get(name, 0) + 1 for name in lost}
+        return {name for name, looks in self._lost.items() if looks >= _LOST_LOOKS}
+
+    def _is_lost(self, run: Run) -> bool:
+        worker = load_worker(run.path)
+        if worker is not None and worker.is_alive():
+            return False
+        workspace = run.path.absolute().parents[1]
+        if run.run_id not in load_queue(workspace):
+            return True
+        if find_dispatcher(workspace) is not None:
+            return False
+        with suppress(CaiError, OSError):  # told by the runs that stay queued
+            self._start(workspace)
+        return True
 
     def _draw(self, found: dict[str, RunStatus]) -> None:
         lines = {name: describe_status(name, status) for name, status in found.items()}
@@ -88,10 +119,17 @@ def describe_status(run_id: str, status: RunStatus) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in words)
 
 
-def _is_stuck(run: Run, status: RunStatus) -> bool:
-    """Whether it waits for a run that ended, and not well."""
-    return status.state is RunState.QUEUED and any(
-        _has_ended_badly(run.path.parent / parent) for parent in run.parents
+def _is_stuck(folder: Path, lost: Collection[str]) -> bool:
+    """Whether a run is queued and cannot begin."""
+    try:
+        if read_status(folder).state is not RunState.QUEUED:
+            return False
+        parents = open_run(folder).parents
+    except CaiError:
+        return False
+    return folder.name in lost or any(
+        _has_ended_badly(folder.parent / parent) or _is_stuck(folder.parent / parent, lost)
+        for parent in parents
     )
 
 

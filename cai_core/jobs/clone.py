@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cai_core.errors import RecipeError, WorkspaceError
+from cai_core.inference.model_url import is_url
 from cai_core.jobs.schedule import KINDS
-from cai_core.jobs.spec import RunSpec
+from cai_core.jobs.spec import RunSpec, check_model_url
 from cai_core.pipeline.inputs import FOLDER as INPUTS
 from cai_core.pipeline.recipe import ReviseRecipe, parse_revise_recipe
 from cai_core.records import content_hash
@@ -31,6 +32,7 @@ def build_clone(run: Run, changes: Mapping[str, Any]) -> RunSpec:
 
     Raises:
         RecipeError: an unknown key, an impossible value, or no change.
+        UnknownModelError: a model's URL holds a password or a query.
         WorkspaceError: the run cannot be repeated from its folder.
     """
     if run.kind not in KINDS:
@@ -45,6 +47,9 @@ def build_clone(run: Run, changes: Mapping[str, Any]) -> RunSpec:
     if parsed == held:
         raise RecipeError(f"{run.run_id}: nothing is changed. Set another seed, or another value.")
     recipe = parsed.as_dict()
+    for key in ("model", "critic_model"):
+        if is_url(name := recipe.get(key) or ""):
+            check_model_url(name)
     sources = parsed.parents if isinstance(parsed, SftRecipe) else ()
     parents = tuple(dict.fromkeys([*sources, *_find_makers(run, recipe)]))
     # As a plan builds the ids of its runs, so that the same run is the same here and there.

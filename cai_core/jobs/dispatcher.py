@@ -16,9 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from cai_core.errors import CaiError, WorkspaceError
 from cai_core.jobs.gpu_room import GpuRoom, make_gpu_room
@@ -35,7 +36,7 @@ from cai_core.jobs.schedule import (
     explain_wait,
     find_slot,
 )
-from cai_core.jobs.workers import Workers
+from cai_core.jobs.workers import Workers, tell_error
 from cai_core.workspace.locks import same_file
 from cai_core.workspace.runs import Run, open_run, read_status
 from cai_core.workspace.status import RunState, RunStatus, load_status
@@ -75,6 +76,13 @@ class Limits:
         )
 
 
+class _Trouble(NamedTuple):
+    """Why a queued run could not begin, and the monotonic seconds from which it is tried again."""
+
+    told: str
+    until: float
+
+
 class Dispatcher:
     """Begins what may begin, in the queue's order.
 
@@ -86,6 +94,10 @@ class Dispatcher:
         self._workspace, self._limits, self._room = workspace, limits, room
         self._workers = Workers(workspace, limits.hang_seconds)
         self._runs: dict[str, Run] = {}
+        self._troubles: dict[str, _Trouble] = {}
+        # Training runs for which the GPU could not be cleared: what is away stays away for them.
+        self._without_room: set[str] = set()
+        self._room_trouble = ""
         self._busy_at = time.monotonic()
         self._stop = threading.Event()
 
@@ -109,74 +121,159 @@ class Dispatcher:
                 if self._may_leave(lock):
                     return
                 trouble = ""
-            except (CaiError, OSError) as error:
-                if str(error) != trouble:
-                    log.warning("%s", error)
-                trouble, wait = str(error), _RETRY_SECONDS
+            except Exception as error:  # whatever it is, the next tick may do
+                if (told := tell_error(error)) != trouble:
+                    log.warning("%s", told, exc_info=not isinstance(error, CaiError | OSError))
+                trouble, wait = told, _RETRY_SECONDS
             self._stop.wait(wait)
         os.close(lock)
 
     def tick(self) -> None:
         """One look at workers and queue; begins one run at most.
 
+        What is wrong with one run is written into its status and logged; the others go on.
+
         Raises:
-            CaiError: a file cannot be read or written; the next tick tries again.
+            CaiError: the queue cannot be read; the next tick tries again.
         """
         self._workers.look()
-        chosen = self._choose()
-        if self._room is not None:
-            if chosen is not None and chosen.trains:
-                self._room.make()
-            elif not self._workers.training:
-                self._room.give_back()
-        if chosen is None:
-            return
-        with hold_queue(self._workspace) as queue:
-            # Somebody may have taken it out meanwhile.
-            if chosen.run.run_id in queue.runs:
-                self._workers.begin(queue, chosen)
-
-    def _choose(self) -> Candidate | None:
-        """The first queued run whose parents have succeeded and whose slot is free."""
+        ready = self._list_ready()
         full = {
             slot for slot, most in self._limits.slots.items() if self._workers.count(slot) >= most
         }
-        chosen: Candidate | None = None
-        for run_id in load_queue(self._workspace):
+        if not any(self._try_to_begin(run, full) for run in ready):
+            self._give_back()
+
+    def _list_ready(self) -> list[Run]:
+        """The queued runs whose parents have succeeded, in order; the others say what they lack."""
+        queued = load_queue(self._workspace)
+        self._troubles = {name: self._troubles[name] for name in queued if name in self._troubles}
+        self._without_room &= set(queued)
+        ready = [self._open_ready(name) for name in queued if not self._is_put_off(name)]
+        return [run for run in ready if run is not None]
+
+    def _is_put_off(self, run_id: str) -> bool:
+        trouble = self._troubles.get(run_id)
+        return trouble is not None and time.monotonic() < trouble.until
+
+    def _open_ready(self, run_id: str) -> Run | None:
+        try:
             run = self._open(run_id)
-            if run is None or not self._is_ready(run) or chosen is not None:
-                continue
-            if run_id in self._workers:
-                continue  # its last worker is to be buried first
+            if run is None:
+                return None
+            reason = explain_wait({parent: self._find_status(parent) for parent in run.parents})
+        except Exception as error:  # noqa: BLE001
+            self._note(run_id, error, lasts=_is_lasting(error))
+            return None
+        try:
+            self._tell_reason(run, reason)
+        except Exception as error:  # noqa: BLE001
+            self._note(run_id, error, lasts=False)
+            return None
+        return run if reason is None else None
+
+    def _try_to_begin(self, run: Run, full: set[Slot]) -> bool:
+        """Whether it was begun. Adds to `full` the slot that is kept for it."""
+        try:
+            if run.run_id in self._workers:
+                return False  # its last worker is to be buried first
             slot = find_slot(run, self._workspace)
             if slot in full:
-                continue
+                return False
             candidate = Candidate(run=run, slot=slot)
             if candidate.trains and self._room is not None and self._is_served_here():
                 full.add(slot)  # what is put away for it may be at work; nobody gets ahead of it
-                continue
-            chosen = candidate
-        return chosen
+                return False
+            self._begin(candidate)
+        except Exception as error:  # noqa: BLE001
+            self._note(run.run_id, error, lasts=False)
+            return False
+        return True
+
+    def _begin(self, candidate: Candidate) -> None:
+        run_id = candidate.run.run_id
+        if candidate.trains:
+            self._make_room(run_id)
+        else:
+            self._give_back()
+        with hold_queue(self._workspace) as queue:
+            # Somebody may have taken it out meanwhile.
+            if run_id in queue.runs:
+                self._workers.begin(queue, candidate)
+
+    def _make_room(self, run_id: str) -> None:
+        if self._room is None:
+            return
+        self._without_room.add(run_id)
+        self._room.make()
+        self._without_room.discard(run_id)
+
+    def _give_back(self) -> None:
+        """Unless somebody trains, or will as soon as the rest can be put away."""
+        if self._room is None or self._workers.training or self._without_room:
+            return
+        try:
+            self._room.give_back()
+            self._room_trouble = ""
+        except Exception as error:  # noqa: BLE001 — whoever needs a model starts it
+            told = tell_error(error)
+            if told != self._room_trouble:
+                log.warning("what was put away is not brought back: %s", told)
+            self._room_trouble = told
+
+    def _note(self, run_id: str, error: Exception, *, lasts: bool) -> None:
+        """Say in log and status why a run does not begin; it is tried again unless that lasts."""
+        told, known = tell_error(error), self._troubles.get(run_id)
+        if known is None or known.told != told:
+            log.warning("%s: cannot begin: %s", run_id, told)
+        self._troubles[run_id] = _Trouble(told, time.monotonic() + _RETRY_SECONDS)
+        state = RunState.FAILED if lasts else RunState.QUEUED
+        # What is wrong may be the status itself, or the disk: then the log has to do.
+        with suppress(Exception), hold_queue(self._workspace) as queue:
+            folder = get_run_folder(self._workspace, run_id)
+            status = load_status(folder / "status.json")
+            if run_id in queue.runs and (status.state, status.reason) != (state, told):
+                done = set_state(folder, state, told, only_from={RunState.QUEUED})
+                if lasts and done:
+                    queue.remove(run_id)
 
     def _is_served_here(self) -> bool:
         return self._workers.count("accelerator") > 0 and not self._workers.training
 
     def _open(self, run_id: str) -> Run | None:
-        """A queued run; one that is not there any more is taken out of the queue."""
+        """A queued run; one that is not queued any more is taken out of the queue.
+
+        Raises:
+            CaiError: its status or recipe cannot be read.
+        """
         if not self._is_queued(run_id):
             self._take_out(run_id)
             return None
         if run_id not in self._runs:
-            self._runs[run_id] = open_run(get_run_folder(self._workspace, run_id))
+            run = open_run(get_run_folder(self._workspace, run_id))
+            if run.run_id != run_id:
+                raise WorkspaceError(
+                    f"{run.path}: holds the run {run.run_id}; the folder was renamed or copied. "
+                    "Give it that name."
+                )
+            self._runs[run_id] = run
         return self._runs[run_id]
 
     def _is_queued(self, run_id: str) -> bool:
+        """Whether its status says so; False where there is none.
+
+        Raises:
+            WorkspaceError, OSError: it cannot be read, which says nothing.
+        """
         try:
-            folder = get_run_folder(self._workspace, run_id)
-            recipe = folder / "recipe.yaml"
-            return recipe.exists() and load_status(folder / "status.json").state is RunState.QUEUED
-        except WorkspaceError:
+            path = get_run_folder(self._workspace, run_id) / "status.json"
+        except WorkspaceError:  # no id at all
             return False
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return load_status(path).state is RunState.QUEUED
 
     def _take_out(self, run_id: str) -> None:
         with hold_queue(self._workspace) as queue:
@@ -185,14 +282,15 @@ class Dispatcher:
                 log.warning("%s: is not queued (any more); taken out of the queue", run_id)
         self._runs.pop(run_id, None)
 
-    def _is_ready(self, run: Run) -> bool:
-        """Whether it waits for nothing but a slot; says in its status what it waits for."""
-        reason = explain_wait({parent: self._find_status(parent) for parent in run.parents})
-        if load_status(run.path / "status.json").reason != reason:
-            with hold_queue(self._workspace) as queue:
-                if run.run_id in queue.runs:
-                    set_state(run.path, RunState.QUEUED, reason, only_from={RunState.QUEUED})
-        return reason is None
+    def _tell_reason(self, run: Run, reason: str | None) -> None:
+        """Say in its status what it waits for; what it met last stays until it begins."""
+        held = load_status(run.path / "status.json").reason
+        trouble = self._troubles.get(run.run_id)
+        if held == reason or (reason is None and trouble is not None and held == trouble.told):
+            return
+        with hold_queue(self._workspace) as queue:
+            if run.run_id in queue.runs:
+                set_state(run.path, RunState.QUEUED, reason, only_from={RunState.QUEUED})
 
     def _find_status(self, run_id: str) -> RunStatus | None:
         try:
@@ -213,6 +311,17 @@ class Dispatcher:
             os.close(lock)
         log.info("nothing to do; leaving")
         return True
+
+
+def _is_lasting(error: BaseException | None) -> bool:
+    """Whether the run's own files are wrong; what the system refuses may pass."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            return False
+        if isinstance(error, MemoryError):
+            return False
+        error = error.__cause__
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
@@ -288,8 +289,8 @@ class _PlanLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := sorted(name for name, count in names.items() if count > 1):
             line = node.start_mark.line + 1
             raise yaml.YAMLError(f"{', '.join(twice)} comes twice in the mapping of line {line}")
         return super().construct_mapping(node, deep)

@@ -17,7 +17,7 @@ from cai_core.inference.endpoints import EndpointBook
 from cai_core.inference.model_folder import DEMO, compute_weights_hash, resolve_model
 from cai_core.inference.model_url import is_url
 from cai_core.jobs.plan import MAX_BYTES, Faults, Plan, RevisePlan, SftPlan, parse_plan
-from cai_core.jobs.spec import RunSpec
+from cai_core.jobs.spec import RunSpec, check_model_url
 from cai_core.pipeline.few_shot import few_shot_hash, load_chat_few_shot, load_paper_few_shot
 from cai_core.pipeline.inputs import build_inputs
 from cai_core.pipeline.prompt_file import prompts_hash
@@ -56,6 +56,8 @@ def build_plan(text: str, source: str, folder: Path, workspace: Path) -> list[Ru
     Raises:
         RecipeError: as `load_plan`.
     """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise RecipeError(f"{source}: more than {MAX_BYTES} bytes. Split it.")
     faults = Faults(source)
     plan = parse_plan(text, source, faults)
     specs = _Builder(plan, folder, workspace, faults).build()
@@ -188,7 +190,10 @@ class _Builder:
         if name.startswith(RUN):
             parents.append(self._find_run(run, name.removeprefix(RUN), "sft"))
             return str(self._get_model_folder(parents[-1]))
-        if is_url(name) or name in self._load_book().endpoints:
+        if is_url(name):
+            check_model_url(name)
+            return name
+        if name in self._load_book().endpoints:
             return name
         return self._find_folder(name)
 

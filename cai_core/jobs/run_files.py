@@ -18,6 +18,8 @@ from cai_core.workspace.status import RunState, load_status, replace_status, sav
 
 WORKER_LOCK, WORKER_RECORD, WORKER_LOG = "worker.lock", "worker.json", "worker.log"
 STARTING = "its worker is starting"
+# The exit status of a worker that a person stopped.
+STOPPED = 3
 # Whoever is in one of these may be put into the queue (again).
 RESUMABLE = frozenset({RunState.INTERRUPTED, RunState.CANCELLED, RunState.FAILED})
 
@@ -133,7 +135,7 @@ def _settle(queue: Queue, run_folder: Path, reason: str, exit_code: int | None) 
         return
     # It was begun and never came to write a status.
     state, told = RunState.INTERRUPTED, f"{reason} It had not begun."
-    if exit_code == -signal.SIGTERM:
+    if exit_code in (-signal.SIGTERM, STOPPED):
         state, told = RunState.CANCELLED, "stopped before it began"
     elif exit_code is not None and exit_code > 0:
         state, told = RunState.FAILED, f"{reason} See its log."

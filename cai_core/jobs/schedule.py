@@ -44,10 +44,10 @@ def find_slot(run: Run, workspace: Path) -> Slot:
     """The slot that a run takes: `remote` when all its models are servers elsewhere."""
     if run.kind != "revise":
         return "accelerator"
-    model, critic = run.recipe.get("model"), run.recipe.get("critic_model")
     try:
+        model, critic = run.recipe.get("model"), run.recipe.get("critic_model")
         configs = [resolve_config(name, workspace) for name in list_models(str(model), critic)]
-    except CaiError:
+    except (CaiError, AttributeError, TypeError, ValueError):  # also: a recipe of no such shape
         return "accelerator"  # its worker says what is wrong
     return "remote" if all(config.kind == "url" for config in configs) else "accelerator"
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
+
+from cai_core.errors import UnknownModelError
+from cai_core.inference.model_url import check_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +29,19 @@ class RunSpec:
     recipe: Mapping[str, Any]
     parents: tuple[str, ...] = ()
     inputs: Mapping[str, Callable[[], Iterable[bytes]]] = field(default_factory=dict)
+
+
+def check_model_url(url: str) -> None:
+    """Refuse a model's URL that holds a secret: recipes are shown, exported and never edited.
+
+    Raises:
+        UnknownModelError: no URL that can be asked, or with a user name, password or query.
+    """
+    check_url(url)
+    parts = urlsplit(url)
+    if parts.query:
+        # Not repeated here: keys stand in queries.
+        raise UnknownModelError(
+            f"The URL of {parts.hostname} holds a query (`?…`). Leave it out: a key goes into "
+            "CAI_API_KEY."
+        )

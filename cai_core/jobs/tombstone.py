@@ -56,13 +56,14 @@ def find_children(workspace: Path, run_id: str) -> list[str]:
 
 
 def write_tombstone(run: Run, actor: str) -> list[DeletedFile]:
-    """Say what is about to be deleted; a tombstone that is there already stays.
+    """Say what is about to be deleted; the tombstone of a run that is deleted stays.
 
     Raises:
         WorkspaceError: a file cannot be read, or the tombstone cannot be written.
     """
-    path = run.path / FILE
-    if path.exists():
+    path, state = run.path / FILE, load_status(run.path / "status.json").state
+    # One of a deletion that was broken off before the status said so knows too little.
+    if state is RunState.DELETED and path.exists():
         return [DeletedFile(**file) for file in _load(path)["files"]]
     try:
         files = [_describe(file, run.path) for file in _walk(run.path)]
@@ -74,7 +75,7 @@ def write_tombstone(run: Run, actor: str) -> list[DeletedFile]:
         "kind": run.kind,
         "deleted_by": actor,
         "deleted_at": now(),
-        "state": load_status(run.path / "status.json").state,
+        "state": state,
         "recipe_hash": content_hash(run.recipe),
         "files": [asdict(file) for file in files],
     }

@@ -28,14 +28,20 @@ from cai_core.errors import (
 )
 from cai_core.jobs.heartbeat import start_heartbeat
 from cai_core.jobs.process import ProcessRecord, save_process, try_lock
-from cai_core.jobs.run_files import WORKER_LOCK, WORKER_LOG, WORKER_RECORD, set_state
+from cai_core.jobs.run_files import (
+    STOPPED,
+    WORKER_LOCK,
+    WORKER_LOG,
+    WORKER_RECORD,
+    set_state,
+)
 from cai_core.jobs.stages import run_stage
 from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState, load_status
 
 log = logging.getLogger(__name__)
 
-DONE, FAILED, STOPPED = 0, 2, 3
+DONE, FAILED = 0, 2
 _LONGEST_REASON = 300
 _STOPPED_BY_PERSON = (Cancelled, asyncio.CancelledError, KeyboardInterrupt)
 
@@ -52,9 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    folder: Path = args.run_folder.resolve()
-    # A run lies in `runs/` of its workspace.
-    os.environ["CAI_WORKSPACE"] = str(folder.parents[1])
+    # Not resolved: `runs` may be a link to another disk.
+    folder: Path = args.run_folder.absolute()
+    if not os.environ.get("CAI_WORKSPACE"):
+        # A run lies in `runs/` of its workspace.
+        os.environ["CAI_WORKSPACE"] = str(folder.parents[1])
     try:
         lock = args.lock_fd if args.lock_fd is not None else try_lock(folder / WORKER_LOCK)
         if lock is None:

@@ -44,6 +44,8 @@ class _Worker:
         process: None for one that another dispatcher started.
         since: monotonic seconds at which the watch began.
         killed: why we ended it.
+        trouble: why it could not be looked at; it takes no slot meanwhile when it is over.
+        over: whether it was, at the last look.
     """
 
     run: Run
@@ -51,6 +53,8 @@ class _Worker:
     process: subprocess.Popen[bytes] | None
     since: float
     killed: str = ""
+    trouble: str = ""
+    over: bool = False
 
     @property
     def pid(self) -> int:
@@ -96,12 +100,16 @@ class Workers:
 
     def count(self, slot: Slot) -> int:
         """Workers that take a slot of that kind."""
-        return sum(worker.slot == slot for worker in self._workers.values())
+        return sum(worker.slot == slot for worker in self._list_at_work())
 
     @property
     def training(self) -> bool:
         """Whether one of them trains."""
-        return any(worker.run.kind in TRAINING_KINDS for worker in self._workers.values())
+        return any(worker.run.kind in TRAINING_KINDS for worker in self._list_at_work())
+
+    def _list_at_work(self) -> list[_Worker]:
+        """Without those that are over and cannot be buried: nobody else waits for these."""
+        return [each for each in self._workers.values() if not (each.trouble and each.over)]
 
     def begin(self, queue: Queue, candidate: Candidate) -> None:
         """Start a queued run's worker, unless something has become of the run since.
@@ -112,12 +120,12 @@ class Workers:
         run = candidate.run
         lock = try_lock(run.path / WORKER_LOCK)
         if lock is None:  # of a dispatcher that was killed before it told the queue
-            self._watch(run, None)
+            self._watch(run, None, candidate.slot)
         else:
             try:
                 if _may_begin(run):
                     set_state(run.path, RunState.QUEUED, STARTING, only_from={RunState.QUEUED})
-                    self._watch(run, self._start(run, lock))
+                    self._watch(run, self._start(run, lock), candidate.slot)
             finally:
                 os.close(lock)
         queue.remove(run.run_id)
@@ -127,26 +135,36 @@ class Workers:
         for recipe in sorted((self._workspace / "runs").glob("*/recipe.yaml")):
             try:
                 self._adopt(recipe.parent)
-            except (CaiError, OSError) as error:
-                log.warning("%s: is left out: %s", recipe.parent.name, error)
+            except Exception as error:  # noqa: BLE001 — one broken folder; the others have workers too
+                log.warning("%s: is left out: %s", recipe.parent.name, tell_error(error))
 
     def look(self) -> None:
         """Bury those that are gone, and kill those that hang.
 
-        Raises:
-            CaiError: a status cannot be written; the next look tries again.
+        Where that fails for one, e.g. for want of disk, it is logged and the next look tries again.
         """
         now = self._clock()
         if now - self._looked > _PAUSE_SECONDS:
             self._awake = now
         self._looked = now
         for worker in list(self._workers.values()):
-            if worker.is_over():
-                self._bury(worker)
-                continue
-            silent = now - max(worker.last_sign(), self._awake)
-            if silent > self._hang and not worker.killed:
-                self._kill(worker, silent)
+            try:
+                self._look_at(worker, now)
+                worker.trouble = ""
+            except Exception as error:  # noqa: BLE001 — of one run; the others are looked at all the same
+                told = tell_error(error)
+                if told != worker.trouble:
+                    log.warning("%s: its worker cannot be watched: %s", worker.run.run_id, told)
+                worker.trouble = told
+
+    def _look_at(self, worker: _Worker, now: float) -> None:
+        worker.over = worker.is_over()
+        if worker.over:
+            self._bury(worker)
+            return
+        silent = now - max(worker.last_sign(), self._awake)
+        if silent > self._hang and not worker.killed:
+            self._kill(worker, silent)
 
     def _adopt(self, folder: Path) -> None:
         state = load_status(folder / "status.json").state
@@ -155,7 +173,8 @@ class Workers:
         with hold_queue(self._workspace):
             busy = is_busy(folder)
         if busy:
-            self._watch(open_run(folder), None)
+            run = open_run(folder)
+            self._watch(run, None, find_slot(run, self._workspace))
         elif (folder / WORKER_LOCK).exists():
             reason = "its worker is gone, or the machine was started anew; resume to go on."
             bury(self._workspace, folder, reason)
@@ -176,20 +195,19 @@ class Workers:
         log.info("%s: begins, pid %d", run.run_id, process.pid)
         return process
 
-    def _watch(self, run: Run, process: subprocess.Popen[bytes] | None) -> None:
+    def _watch(self, run: Run, process: subprocess.Popen[bytes] | None, slot: Slot) -> None:
         if run.run_id in self._workers:
             return
         if process is None:
             log.info("%s: its worker lives and is watched", run.run_id)
         self._workers[run.run_id] = _Worker(
-            run=run,
-            slot=find_slot(run, self._workspace),
-            process=process,
-            since=self._clock(),
+            run=run, slot=slot, process=process, since=self._clock()
         )
 
     def _kill(self, worker: _Worker, silent: float) -> None:
         record = load_worker(worker.run.path)
+        if record is None and worker.process is not None:  # its folder was deleted
+            record = ProcessRecord.of(worker.process.pid)
         if record is None or not record.kill_group():
             return
         worker.killed = (
@@ -199,6 +217,12 @@ class Workers:
         log.warning("%s: %s", worker.run.run_id, worker.killed)
 
     def _bury(self, worker: _Worker) -> None:
+        if _is_gone(worker.run.path):
+            if worker.process is not None:
+                ProcessRecord.of(worker.process.pid).kill_orphans()
+            del self._workers[worker.run.run_id]
+            log.warning("%s: ended, and its folder is gone", worker.run.run_id)
+            return
         code = None if worker.process is None else worker.process.returncode
         reason = worker.killed or _explain_end(worker.pid, code)
         if bury(self._workspace, worker.run.path, reason, exit_code=code):
@@ -206,6 +230,22 @@ class Workers:
             log.info("%s: ended, %s", worker.run.run_id, "?" if code is None else code)
         elif (record := load_worker(worker.run.path)) is not None:
             record.kill_orphans()
+
+
+def tell_error(error: Exception) -> str:
+    """What an error says, for a person; of an unforeseen one also its kind."""
+    if isinstance(error, CaiError | OSError):
+        return str(error)
+    return f"unforeseen {type(error).__name__}: {error}"
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether no run is there any more: a status is replaced, never missing for an instant."""
+    try:
+        (folder / "status.json").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return False
 
 
 def _may_begin(run: Run) -> bool:

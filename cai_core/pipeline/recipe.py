@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from cai_core.errors import RecipeError
-from cai_core.recipe_checks import check_int, check_keys
+from cai_core.recipe_checks import check_bool, check_int, check_keys, check_text
 from cai_core.records import Constitution, Principle, SamplingParams
 
 TemplateName = Literal["chat", "paper"]
@@ -48,12 +48,8 @@ class ChainRecipe:
             raise RecipeError(f"seed is {self.seed}. Give one below 2**63.")
         if self.template not in ("chat", "paper"):
             raise RecipeError(f"template is {self.template!r}. Use 'chat' or 'paper'.")
-        if isinstance(self.principles, str) and self.principles not in ("random", "in-order"):
-            raise RecipeError(
-                f"principles is {self.principles!r}. Use 'random', 'in-order' or a list of ids."
-            )
-        if not self.principles:
-            raise RecipeError("principles is an empty list. Name at least one id.")
+        check_bool("critique", self.critique)
+        _check_principles(self.principles)
         _check_sampling("policy_sampling", self.policy_sampling)
         _check_sampling("critic_sampling", self.critic_sampling)
 
@@ -95,6 +91,11 @@ class ReviseRecipe:
     few_shot_hash: str | None = None
     limit: int | None = None
     chain: ChainRecipe
+
+    def __post_init__(self) -> None:
+        check_text("model", self.model)
+        if self.critic_model is not None:
+            check_text("critic_model", self.critic_model)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain form for recipe.yaml; `parse_revise_recipe` is the inverse."""
@@ -149,7 +150,18 @@ def resolve_principles(recipe: ChainRecipe, constitution: Constitution) -> tuple
     return constitution.principles
 
 
-def _check_sampling(name: str, params: SamplingParams) -> None:
+def _check_principles(choice: object) -> None:
+    ids = choice if isinstance(choice, tuple) else ()
+    right = choice in ("random", "in-order") if isinstance(choice, str) else choice == ids
+    if not right or not all(isinstance(name, str) for name in ids):
+        raise RecipeError(f"principles is {choice!r}. Use 'random', 'in-order' or a list of ids.")
+    if not choice:
+        raise RecipeError("principles is an empty list. Name at least one id.")
+
+
+def _check_sampling(name: str, params: object) -> None:
+    if not isinstance(params, SamplingParams):
+        raise RecipeError(f"{name} is {params!r}. Write temperature, top_p, max_tokens under it.")
     if not 0 <= params.temperature < float("inf"):
         raise RecipeError(f"{name}: temperature is {params.temperature}. Give 0 or more.")
     if not 0 < params.top_p <= 1:

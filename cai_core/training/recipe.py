@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from cai_core.errors import RecipeError
-from cai_core.recipe_checks import check_choice, check_int, check_keys
+from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys, check_text
 
 Use = Literal["all", "final", "initial"]
 Method = Literal["full", "lora"]
@@ -32,6 +32,7 @@ class ChainSource:
     share: float | None = None
 
     def __post_init__(self) -> None:
+        check_text("sources: run", self.run)
         if not self.run:
             raise RecipeError("a source names no run. Give the id of a `revise` run.")
         check_choice("use", self.use, get_args(Use))
@@ -89,10 +90,13 @@ class SftRecipe:
     sample_prompts: int = 4
 
     def __post_init__(self) -> None:
+        check_text("base", self.base)
         if not self.base:
             raise RecipeError("base names no model. Give `demo`, a folder or a hub id.")
         check_choice("method", self.method, get_args(Method))
         check_choice("precision", self.precision, get_args(Precision))
+        for name in ("packing", "gradient_checkpointing"):
+            check_bool(name, getattr(self, name))
         for name in ("batch_size", "micro_batch", "epochs", "max_length", "lora_rank"):
             check_int(name, getattr(self, name), 1)
         for name in ("lora_alpha", "log_steps", "save_steps"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -283,3 +284,19 @@ def test_chains_are_trained_on_by_a_worker_that_can_be_stopped(background: Backg
     background.wait_for("tuned", RunState.CANCELLED)
     with pytest.raises(WorkspaceError, match="made from it: tuned"):
         jobs.delete_run(LOCAL_ACTOR, workspace, "chains")
+
+
+def test_a_folder_that_is_deleted_under_its_worker_stops_nothing(background: Background) -> None:
+    folder = background.workspace / "runs" / "deleted-at-work"
+    background.submit("deleted-at-work", prompts=MANY, seed=40)
+    background.wait_for_rows("deleted-at-work", 3)
+    worker = background.worker("deleted-at-work")
+    while folder.exists():  # its worker writes meanwhile
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        background.submit("after-deleted", seed=41)
+        background.wait_for("after-deleted", RunState.SUCCEEDED)
+        assert background.dispatcher().is_alive()
+    finally:
+        worker.kill_group()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,17 @@ from typing import Any
 import pytest
 
 from cai_core.actions import jobs
-from cai_core.errors import NotAllowedError, RecipeError, RunMismatchError, WorkspaceError
+from cai_core.errors import (
+    NotAllowedError,
+    RecipeError,
+    RunMismatchError,
+    UnknownModelError,
+    WorkspaceError,
+)
 from cai_core.jobs.process import try_lock
 from cai_core.jobs.queue import load_queue
 from cai_core.jobs.run_files import WORKER_LOCK
+from cai_core.jobs.tombstone import write_tombstone
 from cai_core.pipeline.inputs import load_inputs
 from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
 from cai_core.workspace.events import Topic, get_journal_path, read_events
@@ -346,3 +354,101 @@ def test_each_action_refuses_a_lower_role(
             with pytest.raises(NotAllowedError, match=f"this takes the role {least}"):
                 action(Actor(name="x", role=role), tmp_path, *arguments)
     assert (load_queue(tmp_path), run.status(), read_events(tmp_path, Topic.LAUNCHES)) == before
+
+
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.INTERRUPTED])
+def test_what_stands_in_the_queue_of_an_earlier_time_is_queued_anew(
+    tmp_path: Path, state: RunState
+) -> None:
+    stale = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("stale"))
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("other", seed=2))
+    set_state(stale, state)
+    jobs.resume_run(LOCAL_ACTOR, tmp_path, "stale")
+    assert stale.status().state is RunState.QUEUED
+    assert load_queue(tmp_path) == ["other", "stale"]
+
+
+def test_a_run_at_work_is_not_resumed(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    with RunWriter(run), pytest.raises(WorkspaceError, match="runs already"):
+        jobs.resume_run(LOCAL_ACTOR, tmp_path, "r")
+
+
+def test_a_run_that_is_deleted_meanwhile_is_not_queued(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+    with pytest.raises(WorkspaceError, match="deleted meanwhile"):
+        jobs._queue_again(LOCAL_ACTOR, tmp_path, run, "resume run")
+    assert load_queue(tmp_path) == []
+
+
+def test_of_two_first_submits_one_writes_the_inputs(tmp_path: Path) -> None:
+    """The second one comes while the first one writes: it waits, then finds a whole run."""
+    spec, written = make_spec("r"), []
+    inside, second_began = threading.Event(), threading.Event()
+
+    def build(name: str) -> Iterator[bytes]:
+        written.append(name)
+        inside.set()
+        second_began.wait(10)
+        # Long enough for one that does not wait to be caught writing too.
+        threading.Event().wait(0.3)
+        yield from spec.inputs[name]()
+
+    slow = replace(spec, inputs={name: (lambda name=name: build(name)) for name in spec.inputs})
+    threads = [
+        threading.Thread(target=jobs.submit, args=(LOCAL_ACTOR, tmp_path, slow)) for _ in range(2)
+    ]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    second_began.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(written) == sorted(spec.inputs)
+    assert load_queue(tmp_path) == ["r"]
+    assert list_actions(tmp_path) == ["submit run"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:s3cr3t@127.0.0.1:9#m", "http://127.0.0.1:9?key=s3cr3t#m"]
+)
+@pytest.mark.parametrize("key", ["model", "critic_model"])
+def test_a_clone_takes_no_url_with_a_secret(tmp_path: Path, key: str, url: str) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    with pytest.raises(UnknownModelError) as caught:
+        jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", {key: url})
+    assert "s3cr3t" not in str(caught.value)
+    assert load_queue(tmp_path) == ["r"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": 5},
+        {"critic_model": 5},
+        {"chain.principles": 5},
+        {"chain.principles": [5]},
+        {"chain.critique": "no"},
+        {"chain.policy_sampling": 5},
+    ],
+)
+def test_a_clone_with_a_value_of_another_kind_is_refused(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    with pytest.raises(RecipeError):
+        jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", changes)
+
+
+def test_a_tombstone_of_a_deletion_that_broke_off_is_written_anew(tmp_path: Path) -> None:
+    """The run was resumed in between, and made more."""
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
+    write_tombstone(run, "edda")
+    (run.path / "outputs" / "late.txt").write_text("late")
+    files = jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
+    assert "outputs/late.txt" in [file.path for file in files]
+    told = json.loads((run.path / "tombstone.json").read_text())
+    assert told["deleted_by"] == LOCAL_ACTOR.name

@@ -14,7 +14,8 @@ import yaml
 from cai_core.actions.prompt_sets import add_prompt_set
 from cai_core.errors import RecipeError
 from cai_core.inference.model_folder import DEMO_FOLDER, compute_weights_hash
-from cai_core.jobs.plan_specs import load_plan
+from cai_core.jobs.plan import MAX_BYTES
+from cai_core.jobs.plan_specs import build_plan, load_plan
 from cai_core.jobs.spec import RunSpec
 from cai_core.pipeline.inputs import load_inputs
 from cai_core.pipeline.prompt_file import load_prompts, prompts_hash
@@ -270,3 +271,35 @@ def test_the_lora_recipe_is_a_plan_once_it_is_filled_in(workspace: Path) -> None
         None,
         "lora",
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:s3cr3t@127.0.0.1:9#m", "http://127.0.0.1:9?key=s3cr3t#m"]
+)
+@pytest.mark.parametrize("key", ["model", "critic_model"])
+def test_no_url_with_a_secret_is_frozen(workspace: Path, key: str, url: str) -> None:
+    (fault,) = find_faults(workspace, {**CHAINS, key: url})
+    assert f"run 'chains': {key}: The URL of 127.0.0.1 holds" in fault
+    assert "s3cr3t" not in fault
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ({**SL, "sources": [{"run": 5}]}, "run is 5"),
+        ({**CHAINS, "chain": {"principles": 5}}, "principles is 5"),
+        ({**CHAINS, "chain": {"principles": ["a", 5]}}, "principles is ('a', 5)"),
+        ({**CHAINS, "chain": {"critique": "no"}}, "critique is 'no'"),
+    ],
+)
+def test_a_value_of_another_kind_is_a_fault(
+    workspace: Path, run: dict[str, Any], told: str
+) -> None:
+    (fault,) = find_faults(workspace, run)
+    assert told in fault
+
+
+def test_a_text_from_a_page_may_not_be_longer_than_a_file(workspace: Path) -> None:
+    text = "#" + "é" * (MAX_BYTES // 2)
+    with pytest.raises(RecipeError, match=f"the page: more than {MAX_BYTES} bytes"):
+        build_plan(text, "the page", workspace, workspace)

@@ -31,7 +31,7 @@ from cai_core.workspace.writer import RunWriter
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """A run, and no heart that would beat on in this process."""
     monkeypatch.setattr(worker, "start_heartbeat", lambda _: None)
-    monkeypatch.setenv("CAI_WORKSPACE", "elsewhere")
+    monkeypatch.delenv("CAI_WORKSPACE", raising=False)
     handler = signal.getsignal(signal.SIGTERM)
     yield create_run(tmp_path / "runs" / "r", kind="revise", recipe={"a": 1})
     signal.signal(signal.SIGTERM, handler)
@@ -149,3 +149,22 @@ def test_neither_dispatcher_nor_worker_loads_torch_or_an_index() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("known", [None, "/somewhere"])
+def test_a_linked_runs_folder_is_still_the_workspaces(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: str | None
+) -> None:
+    if known is not None:
+        monkeypatch.setenv("CAI_WORKSPACE", known)
+    workspace = tmp_path / "w"
+    workspace.mkdir()
+    (workspace / "runs").symlink_to(tmp_path / "runs")
+    seen: list[tuple[Path, str]] = []
+
+    def stage(_: Run, folder: Path) -> None:
+        seen.append((folder, os.environ["CAI_WORKSPACE"]))
+
+    monkeypatch.setattr(worker, "run_stage", stage)
+    worker.main([str(workspace / "runs" / "r")])
+    assert seen == [(workspace, known or str(workspace))]

@@ -23,6 +23,9 @@ def test_the_plain_form_comes_back() -> None:
     ("changes", "told"),
     [
         ({"base": ""}, "base names no model"),
+        ({"base": 5}, "base is 5"),
+        ({"packing": "no"}, "packing is 'no'"),
+        ({"gradient_checkpointing": 1}, "gradient_checkpointing is 1"),
         ({"method": "qlora"}, "full, lora"),
         ({"batch_size": 10, "micro_batch": 4}, "multiple"),
         ({"learning_rate": 0.0}, "learning_rate"),
