@@ -17,7 +17,7 @@ from cai_core.actions.check import require
 from cai_core.errors import WorkspaceError
 from cai_core.jobs.clone import build_clone
 from cai_core.jobs.launch import ensure_dispatcher
-from cai_core.jobs.process import ProcessRecord, try_lock
+from cai_core.jobs.process import ProcessRecord
 from cai_core.jobs.queue import hold_queue
 from cai_core.jobs.run_files import (
     RESUMABLE,
@@ -35,7 +35,7 @@ from cai_core.jobs.tombstone import DeletedFile, clear_folder, find_children, wr
 from cai_core.pipeline.inputs import FOLDER as INPUTS
 from cai_core.records import AccessRole, Actor, content_hash
 from cai_core.workspace.events import Topic, append_event
-from cai_core.workspace.locks import live_writer
+from cai_core.workspace.locks import live_writer, try_lock
 from cai_core.workspace.runs import Run, create_run, open_run
 from cai_core.workspace.status import RunState
 

@@ -25,7 +25,7 @@ from cai_core.errors import CaiError, WorkspaceError
 from cai_core.jobs.gpu_room import GpuRoom, make_gpu_room
 from cai_core.jobs.heartbeat import HANG_SECONDS, read_hang_seconds
 from cai_core.jobs.launch import LOCK, RECORD
-from cai_core.jobs.process import ProcessRecord, save_process, try_lock
+from cai_core.jobs.process import ProcessRecord, save_process
 from cai_core.jobs.queue import hold_queue, load_queue
 from cai_core.jobs.run_files import get_run_folder, set_state
 from cai_core.jobs.schedule import (
@@ -37,7 +37,7 @@ from cai_core.jobs.schedule import (
     find_slot,
 )
 from cai_core.jobs.workers import Workers, tell_error
-from cai_core.workspace.locks import same_file
+from cai_core.workspace.locks import same_file, try_lock
 from cai_core.workspace.runs import Run, open_run, read_status
 from cai_core.workspace.status import RunState, RunStatus, load_status
 

@@ -12,8 +12,8 @@ from cai_core.jobs.process import (
     reap_later,
     save_process,
     spawn,
-    try_lock,
 )
+from cai_core.workspace.locks import try_lock
 
 # Under the workspace's `servers`, beside those of the model servers.
 LOCK, RECORD, LOG = "dispatcher.lock", "dispatcher.json", "dispatcher.log"

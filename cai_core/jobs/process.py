@@ -6,7 +6,6 @@ before the process begins until it is gone, however it ends, and nobody starts a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -81,24 +80,6 @@ def load_process(path: Path) -> ProcessRecord | None:
 def save_process(path: Path, record: ProcessRecord) -> None:
     """Write aside and rename."""
     save_private(path, asdict(record))
-
-
-def try_lock(path: Path) -> int | None:
-    """Take the lock and return its descriptor, which the caller closes; None when it is held.
-
-    Raises:
-        WorkspaceError: the file cannot be opened.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise WorkspaceError(f"{path}: cannot be opened: {error.strerror}.") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def spawn(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from cai_core.errors import LockHeldError, WorkspaceError
-from cai_core.jobs.process import ProcessRecord, load_process, try_lock
+from cai_core.jobs.process import ProcessRecord, load_process
 from cai_core.jobs.queue import Queue, hold_queue
 from cai_core.pipeline.inputs import FOLDER as INPUTS
 from cai_core.workspace.files import replace_file
-from cai_core.workspace.locks import take_lock
+from cai_core.workspace.locks import take_lock, try_lock
 from cai_core.workspace.runs import read_status
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 

@@ -27,7 +27,7 @@ from cai_core.errors import (
     WorkspaceError,
 )
 from cai_core.jobs.heartbeat import start_heartbeat
-from cai_core.jobs.process import ProcessRecord, save_process, try_lock
+from cai_core.jobs.process import ProcessRecord, save_process
 from cai_core.jobs.run_files import (
     STOPPED,
     WORKER_LOCK,
@@ -36,6 +36,7 @@ from cai_core.jobs.run_files import (
     set_state,
 )
 from cai_core.jobs.stages import run_stage
+from cai_core.workspace.locks import try_lock
 from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState, load_status
 

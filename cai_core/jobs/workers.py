@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cai_core.errors import CaiError
 from cai_core.jobs.heartbeat import load_heartbeat
-from cai_core.jobs.process import ProcessRecord, save_process, spawn, try_lock
+from cai_core.jobs.process import ProcessRecord, save_process, spawn
 from cai_core.jobs.queue import Queue, hold_queue
 from cai_core.jobs.run_files import (
     STARTING,
@@ -26,7 +26,7 @@ from cai_core.jobs.run_files import (
     set_state,
 )
 from cai_core.jobs.schedule import TRAINING_KINDS, Candidate, Slot, find_slot
-from cai_core.workspace.locks import live_writer
+from cai_core.workspace.locks import live_writer, try_lock
 from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState, load_status
 

@@ -68,19 +68,12 @@ def take_lock(path: Path, *, takeover: bool = False) -> int:
         aside.replace(path)
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise WorkspaceError(f"{path}: cannot be opened: {error.strerror}.") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+        if (descriptor := try_lock(path)) is None:
             if time.monotonic() > deadline:
                 raise LockHeldError(
                     f"{path.parent}: another process writes this run (pid {lock_pid(path)}). "
                     "Wait for it, or stop it."
-                ) from None
+                )
             time.sleep(0.02)
             continue
         if same_file(descriptor, path):
@@ -88,6 +81,24 @@ def take_lock(path: Path, *, takeover: bool = False) -> int:
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
         os.close(descriptor)
+
+
+def try_lock(path: Path) -> int | None:
+    """Take the lock and return its descriptor, which the caller closes; None when it is held.
+
+    Raises:
+        WorkspaceError: the file cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkspaceError(f"{path}: cannot be opened: {error.strerror}.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def same_file(descriptor: int, path: Path) -> bool:

@@ -1,13 +1,10 @@
-"""Handing in, stopping, resuming, moving, cloning, deleting: what they write, what they refuse.
+"""Handing in, stopping, resuming, moving, and roles: what they write, what they refuse.
 
 No dispatcher runs here; tests/faults/test_jobs.py has real ones.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,20 +16,15 @@ import pytest
 from cai_core.actions import jobs
 from cai_core.errors import (
     NotAllowedError,
-    RecipeError,
     RunMismatchError,
-    UnknownModelError,
     WorkspaceError,
 )
-from cai_core.jobs.process import try_lock
 from cai_core.jobs.queue import load_queue
-from cai_core.jobs.run_files import WORKER_LOCK
-from cai_core.jobs.tombstone import write_tombstone
 from cai_core.pipeline.inputs import load_inputs
 from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
 from cai_core.workspace.events import Topic, get_journal_path, read_events
 from cai_core.workspace.journal import verify_chain
-from cai_core.workspace.runs import Run, open_run
+from cai_core.workspace.runs import Run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 from cai_core.workspace.writer import RunWriter
 from tests.jobs.background import make_spec
@@ -211,127 +203,6 @@ def test_a_moved_run_is_journalled_with_its_place(tmp_path: Path) -> None:
     assert (event["action"], event["run"], event["position"]) == ("move run", "c", 1)
 
 
-def test_a_clone_is_a_run_of_its_own_with_the_same_inputs(tmp_path: Path) -> None:
-    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("plan-name-0123abcd", prompts=5))
-    clone = jobs.clone_run(EDITOR, tmp_path, "plan-name-0123abcd", {"chain.seed": 2})
-    assert clone.run_id.startswith("plan-name-")
-    assert clone.run_id != "plan-name-0123abcd"
-    assert clone.recipe["chain"]["seed"] == 2
-    assert len(load_inputs(clone).prompts) == 5
-    assert load_queue(tmp_path) == ["plan-name-0123abcd", clone.run_id]
-    again = jobs.clone_run(EDITOR, tmp_path, "plan-name-0123abcd", {"chain.seed": 2})
-    assert again.run_id == clone.run_id
-    event = read_events(tmp_path, Topic.LAUNCHES)[1]
-    assert (event["action"], event["source"]) == ("clone run", "plan-name-0123abcd")
-
-
-def test_a_clone_names_the_runs_that_made_its_models(tmp_path: Path) -> None:
-    recipe = {"base": "demo", "base_hash": "x" * 64, "sources": [{"run": "data"}]}
-    spec = replace(make_spec("t"), kind="sft", recipe=recipe, parents=("data",), inputs={})
-    jobs.submit(LOCAL_ACTOR, tmp_path, spec)
-    model = tmp_path / "runs" / "first" / "outputs" / "model"
-    clone = jobs.clone_run(LOCAL_ACTOR, tmp_path, "t", {"base": str(model), "seed": 3})
-    assert clone.parents == ("data", "first")
-    assert (clone.recipe["base_hash"], clone.recipe["seed"]) == (None, 3)
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({}, "nothing is changed"),
-        ({"chain.seed": 1}, "nothing is changed"),
-        ({"chain.sed": 1}, "no such key"),
-        ({"chain.seed.x": 1}, "no such key"),
-        ({"chain.seed": -1}, "whole number"),
-        ({"prompts": "other.jsonl"}, "belongs to the inputs"),
-        ({"constitution_hash": "0"}, "belongs to the inputs"),
-    ],
-)
-def test_a_clone_that_cannot_be_is_refused(
-    tmp_path: Path, changes: dict[str, Any], told: str
-) -> None:
-    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    with pytest.raises(RecipeError, match=told):
-        jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", changes)
-    assert load_queue(tmp_path) == ["r"]
-
-
-def test_a_run_that_others_are_made_from_is_not_deleted(tmp_path: Path) -> None:
-    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("a"))
-    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("b", parents=("a",)))
-    with pytest.raises(WorkspaceError, match="made from it: b"):
-        jobs.delete_run(LOCAL_ACTOR, tmp_path, "a")
-    with pytest.raises(WorkspaceError, match="runs or is queued"):
-        jobs.delete_run(LOCAL_ACTOR, tmp_path, "b")
-    for name in ("a", "b"):
-        jobs.stop_run(LOCAL_ACTOR, tmp_path, name)
-    jobs.delete_run(LOCAL_ACTOR, tmp_path, "b")
-    jobs.delete_run(LOCAL_ACTOR, tmp_path, "a")
-    assert open_run(tmp_path / "runs" / "b").parents == ("a",)
-
-
-def test_a_tombstone_says_what_is_gone(tmp_path: Path) -> None:
-    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "kept").write_text("not the run's")
-    (run.outputs / "link").symlink_to(outside)
-    (run.path / "checkpoints").mkdir()
-    (run.path / "checkpoints" / "weights").write_bytes(b"w" * 1000)
-    jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
-    assert (outside / "kept").exists()
-    left = {path.name for path in run.path.iterdir()}
-    assert left == {"recipe.yaml", "status.json", "tombstone.json", "writer.lock", WORKER_LOCK}
-    stone = json.loads((run.path / "tombstone.json").read_text())
-    assert (stone["deleted_by"], stone["run_id"], stone["state"]) == ("local", "r", "cancelled")
-    files = {file["path"]: file for file in stone["files"]}
-    assert files["checkpoints/weights"]["bytes"] == 1000
-    assert files["checkpoints/weights"]["sha256"] == hashlib.sha256(b"w" * 1000).hexdigest()
-    assert {"inputs/prompts.jsonl", "outputs/link"} <= files.keys()
-    status = run.status()
-    assert (status.state, status.reason) == (RunState.DELETED, "deleted by local")
-    assert list_actions(tmp_path)[-1] == "delete run"
-    for again in (jobs.resume_run, jobs.stop_run):
-        with pytest.raises(WorkspaceError, match="deleted"):
-            again(LOCAL_ACTOR, tmp_path, "r")
-    with pytest.raises(WorkspaceError, match="was deleted"):
-        jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-
-
-def test_a_deletion_that_broke_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs, "clear_folder", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
-    stone = (run.path / "tombstone.json").read_bytes()
-    assert run.status().state is RunState.DELETED
-    assert (run.path / "inputs").exists()
-    assert jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
-    assert not (run.path / "inputs").exists()
-    assert (run.path / "tombstone.json").read_bytes() == stone
-
-
-def test_nothing_is_deleted_or_resumed_while_a_worker_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
-    lock = try_lock(run.path / WORKER_LOCK)
-    assert lock is not None
-    try:
-        with pytest.raises(WorkspaceError, match="runs or is queued"):
-            jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
-        monkeypatch.setattr(jobs, "_END_SECONDS", 0.2)
-        with pytest.raises(WorkspaceError, match="has not left yet"):
-            jobs.resume_run(LOCAL_ACTOR, tmp_path, "r")
-        assert load_queue(tmp_path) == []
-    finally:
-        os.close(lock)
-
-
 @pytest.mark.parametrize(
     ("action", "arguments", "least"),
     [
@@ -409,46 +280,3 @@ def test_of_two_first_submits_one_writes_the_inputs(tmp_path: Path) -> None:
     assert sorted(written) == sorted(spec.inputs)
     assert load_queue(tmp_path) == ["r"]
     assert list_actions(tmp_path) == ["submit run"]
-
-
-@pytest.mark.parametrize(
-    "url", ["http://me:s3cr3t@127.0.0.1:9#m", "http://127.0.0.1:9?key=s3cr3t#m"]
-)
-@pytest.mark.parametrize("key", ["model", "critic_model"])
-def test_a_clone_takes_no_url_with_a_secret(tmp_path: Path, key: str, url: str) -> None:
-    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    with pytest.raises(UnknownModelError) as caught:
-        jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", {key: url})
-    assert "s3cr3t" not in str(caught.value)
-    assert load_queue(tmp_path) == ["r"]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"model": 5},
-        {"critic_model": 5},
-        {"chain.principles": 5},
-        {"chain.principles": [5]},
-        {"chain.critique": "no"},
-        {"chain.policy_sampling": 5},
-    ],
-)
-def test_a_clone_with_a_value_of_another_kind_is_refused(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    with pytest.raises(RecipeError):
-        jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", changes)
-
-
-def test_a_tombstone_of_a_deletion_that_broke_off_is_written_anew(tmp_path: Path) -> None:
-    """The run was resumed in between, and made more."""
-    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
-    jobs.stop_run(LOCAL_ACTOR, tmp_path, "r")
-    write_tombstone(run, "edda")
-    (run.path / "outputs" / "late.txt").write_text("late")
-    files = jobs.delete_run(LOCAL_ACTOR, tmp_path, "r")
-    assert "outputs/late.txt" in [file.path for file in files]
-    told = json.loads((run.path / "tombstone.json").read_text())
-    assert told["deleted_by"] == LOCAL_ACTOR.name

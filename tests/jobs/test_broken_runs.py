@@ -14,10 +14,11 @@ from cai_core.errors import ServerUnavailableError, WorkspaceError
 from cai_core.jobs import dispatcher as dispatching
 from cai_core.jobs import workers as watched
 from cai_core.jobs.dispatcher import Dispatcher, Limits
-from cai_core.jobs.process import ProcessRecord, save_process, spawn, try_lock
+from cai_core.jobs.process import ProcessRecord, save_process, spawn
 from cai_core.jobs.queue import hold_queue, load_queue
 from cai_core.jobs.run_files import STOPPED, WORKER_LOCK, WORKER_LOG, WORKER_RECORD, bury
 from cai_core.jobs.workers import Workers
+from cai_core.workspace.locks import try_lock
 from cai_core.workspace.runs import Run, create_run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 

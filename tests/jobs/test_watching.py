@@ -16,11 +16,12 @@ import pytest
 from cai_core.inference.server_record import read_boot_id
 from cai_core.jobs import workers as watched
 from cai_core.jobs.heartbeat import FILE, load_heartbeat, start_heartbeat
-from cai_core.jobs.process import ProcessRecord, save_process, spawn, try_lock
+from cai_core.jobs.process import ProcessRecord, save_process, spawn
 from cai_core.jobs.queue import hold_queue
 from cai_core.jobs.run_files import WORKER_LOCK, WORKER_RECORD, is_busy
 from cai_core.jobs.schedule import Candidate
 from cai_core.jobs.workers import Workers
+from cai_core.workspace.locks import try_lock
 from cai_core.workspace.runs import Run, create_run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 
