@@ -30,11 +30,12 @@ AT_ONCE = 4
 
 Ask = Callable[[Server], Awaitable[Capability]]
 
-# What labels depend on comes first: a slow server may not get to the end.
+# What labels depend on comes first: a slow server may not get to the end. vLLM tells a request
+# too few alternatives when another in the same step names tokens, so that one asks alone.
+_FIRST: dict[str, Ask] = {"logprob_token_ids": scores.ask_logprob_token_ids}
 _TOGETHER: dict[str, Ask] = {
     "logprobs": scores.ask_logprobs,
     "token_ids_in_logprobs": scores.ask_token_ids_in_logprobs,
-    "logprob_token_ids": scores.ask_logprob_token_ids,
     "tokenize": scores.ask_tokenize,
     "choice": scores.ask_choice,
     "context_length": asks.ask_context_length,
@@ -56,7 +57,7 @@ _TOGETHER: dict[str, Ask] = {
 }
 # Prompts' log-probabilities beside other requests have killed vLLM's CPU engine when it was
 # started with adapters: they are asked for last, one after the other.
-_ALONE: dict[str, Ask] = {"prompt_logprobs": scores.ask_prompt_logprobs, "echo": scores.ask_echo}
+_LAST: dict[str, Ask] = {"prompt_logprobs": scores.ask_prompt_logprobs, "echo": scores.ask_echo}
 
 _FROM_TEXT = "Structured answers are asked for in words and parsed; what cannot be read is counted."
 _OTHER_WAY = "Options are scored another way where there is one; see the way of scoring."
@@ -106,13 +107,15 @@ async def probe(asker: Asker) -> Capabilities:
     found = await _find_route(server, deadline)
     if any(capability.support == "yes" for capability in found):
         gate = asyncio.Semaphore(AT_ONCE)
+        for name, ask in _FIRST.items():
+            found.append(await _run(name, ask, server, deadline, gate))
         run = [_run(name, ask, server, deadline, gate) for name, ask in _TOGETHER.items()]
         found += await asyncio.gather(*run)
-        for name, ask in _ALONE.items():
+        for name, ask in _LAST.items():
             found.append(await _run(name, ask, server, deadline, gate))
     else:
         why = "Neither a chat nor a text was answered."
-        found += [seen(name, "unknown", why) for name in (*_TOGETHER, *_ALONE)]
+        found += [seen(name, "unknown", why) for name in (*_FIRST, *_TOGETHER, *_LAST)]
     has = {capability.name: capability.support == "yes" for capability in found}
     context = next(c.limit for c in found if c.name == "context_length")
     return Capabilities(

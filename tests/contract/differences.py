@@ -161,7 +161,8 @@ DIFFERENCES = (
     Difference(
         "chunks",
         "a stream has a chunk for each piece of text",
-        "a stream has a chunk for each token, with empty text where nothing is finished",
+        "a stream has a chunk for each token, with empty text where nothing is finished, and joins"
+        " chunks that nobody has read yet",
         "joins the texts, and counts tokens by usage",
     ),
     Difference(
