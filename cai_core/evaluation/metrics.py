@@ -66,3 +66,58 @@ def _effective_n(groups: dict[Hashable, list[bool]], rate: float, n: int) -> flo
     robust = clusters / (clusters - 1) * sum(r * r for r in residuals) / n**2
     # Never more than n: luck in one sample is no evidence that clustering helps.
     return min(float(n), n * binomial / robust) if robust else float(n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The second rate minus the first, both of the same n cases, with a 95 % interval.
+
+    Attributes:
+        difference, low, high: in [-1, 1].
+        n: cases. clusters: groups of cases that stand or fall together.
+    """
+
+    difference: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+
+    def __str__(self) -> str:
+        told = (
+            f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        )
+        return f"{told} (n = {self.n})"
+
+
+def compute_paired_difference(
+    cases: Iterable[tuple[Hashable, bool, bool]],
+) -> Difference | None:
+    """How much more often the second is true than the first; None without cases.
+
+    Args:
+        cases: (cluster, first, second) of each case.
+
+    The interval is normal, with the cluster-robust variance of the mean difference (Liang and
+    Zeger 1986, for a mean). With one cluster, or where no case differs, nothing can be estimated
+    and Wilson's half width for no event in as many cases as there are clusters stands in.
+    """
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for cluster, first, second in cases:
+        groups[cluster].append(int(second) - int(first))
+    n = sum(map(len, groups.values()))
+    if n == 0:
+        return None
+    mean, clusters = sum(map(sum, groups.values())) / n, len(groups)
+    robust = sum((sum(group) - mean * len(group)) ** 2 for group in groups.values()) / n**2
+    if clusters > 1 and robust > 0:
+        half = Z_95 * math.sqrt(robust * clusters / (clusters - 1))
+    else:
+        half = compute_wilson(0.0, clusters)[1]
+    return Difference(
+        difference=mean,
+        low=max(-1.0, mean - half),
+        high=min(1.0, mean + half),
+        n=n,
+        clusters=clusters,
+    )
