@@ -1,6 +1,6 @@
 # Everything a person does here. Each target makes .venv and installs what is missing by itself.
 .DEFAULT_GOAL := help
-.PHONY: help install app test test-vllm lint bench demo-sl demo-controls demo-model recordings \
+.PHONY: help install app test test-vllm lint bench demo demo-sl demo-controls demo-model recordings \
 	screenshots
 
 PY := .venv/bin/python
@@ -41,6 +41,9 @@ demo-sl: install  ## SL-CAI with the demo model: harm before and after, by the o
 
 demo-controls: install  ## The same beside two controls at equal budget
 	@$(PY) -m scripts.demo_sl --controls
+
+demo: install  ## The whole loop with the demo model: SL-CAI, labels, reward model, RL, DPO (minutes)
+	@$(PY) -m scripts.demo
 
 demo-model: install  ## Train the demo model again, from scratch (under an hour on two cores)
 	@$(PY) -m cai_core demo train --out $(or $(OUT),data/models/demo-new) $(ARGS)

@@ -65,6 +65,20 @@ class ModelError(CaiError):
     """Root for what a model endpoint or a model folder can do wrong."""
 
 
+class AlarmRaised(ModelError):
+    """An alarm stopped the training; what it trained last is saved as a checkpoint.
+
+    Attributes:
+        alarm: the name of what rang, e.g. `over-refusal`.
+        step: optimizer steps done.
+    """
+
+    def __init__(self, message: str, *, alarm: str, step: int):
+        super().__init__(message)
+        self.alarm = alarm
+        self.step = step
+
+
 class UnknownModelError(ModelError):
     """No such model: neither bundled, nor a folder, nor served at the endpoint."""
 

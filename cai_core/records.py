@@ -207,11 +207,12 @@ class Verdict(StrEnum):
 
 
 class StepKind(StrEnum):
-    """The kinds of rows a chain is made of."""
+    """The kinds of rows: those that a chain is made of, and a feedback model's label."""
 
     RESPONSE = "response"
     CRITIQUE = "critique"
     REVISION = "revision"
+    LABEL = "label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

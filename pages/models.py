@@ -1,4 +1,4 @@
-"""Models: what answers here, how its servers are, what it can do, and who plays which role."""
+"""Models: what answers here and who plays which role; and the models that runs made."""
 
 import streamlit as st
 
@@ -11,6 +11,28 @@ from ui.models_form import endpoint_form
 from ui.models_list import can, model_list
 from ui.models_roles import file_text, role_fields, show_broken
 from ui.models_words import STYLE
+from ui.registry_detail import made_detail
+from ui.registry_list import MADE, made_list
+from ui.registry_words import STYLE as MADE_STYLE
+
+VIEWS = {"endpoints": "Endpoints", MADE: "Made here"}
+
+
+def choose_view() -> str:
+    """Endpoints, or what was made here; the address holds which."""
+    wanted = st.query_params.get("show", "")
+    wanted = wanted if wanted in VIEWS else "endpoints"
+    st.session_state["models_view"] = wanted
+    st.segmented_control(
+        "Show",
+        list(VIEWS),
+        format_func=lambda one: VIEWS[one],
+        required=True,
+        key="models_view",
+        label_visibility="collapsed",
+        on_change=lambda: go(show=st.session_state["models_view"]),
+    )
+    return wanted
 
 
 def list_page(file: EndpointsFile) -> None:
@@ -56,12 +78,16 @@ def form_page(file: EndpointsFile, name: str) -> None:
     st.button("Back to the models", icon=":material/arrow_back:", on_click=go)
 
 
-st.html(STYLE)
+st.html(STYLE + MADE_STYLE)
 with st.container(key="models"):
-    show_title("Models", "What answers here, how it does, and who plays which role.")
+    show_title("Models", "What answers here, how it does, and what was made here.")
     edited, added = st.query_params.get("edit", ""), st.query_params.get("add", "") == "1"
-    held = read_endpoints(services.workspace())
-    if edited or added:
-        form_page(held, edited)
+    made = st.query_params.get("model", "")
+    if made:
+        made_detail(made, st.query_params.get("with", ""))
+    elif edited or added:
+        form_page(read_endpoints(services.workspace()), edited)
+    elif choose_view() == MADE:
+        made_list()
     else:
-        list_page(held)
+        list_page(read_endpoints(services.workspace()))

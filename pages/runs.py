@@ -17,7 +17,10 @@ with st.container(key="runs"):
         show_message()
     wanted = st.query_params.get("run", "")
     if wanted:
-        run_detail(wanted)
+        asked = [name for name in ("clone", "delete") if st.query_params.get(name, "") == "1"]
+        allowed = {"clone": AccessRole.EDITOR, "delete": AccessRole.ADMIN}
+        ask = next((name for name in asked if can(allowed[name])), "")
+        run_detail(wanted, ask)
     elif st.query_params.get("new", "") == "1":
         new_run()
     else:

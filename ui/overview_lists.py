@@ -35,6 +35,7 @@ _SIGNS = {
     "cancelled": "■",
     "succeeded": "✓",
     "failed": "✕",
+    "deleted": "∅",
 }
 # What of an audit event is told beside its action.
 _TOLD = ("constitution", "name", "value", "saved", "flagged", "note", "run", "chain", "reason")

@@ -8,13 +8,40 @@ from typing import Any
 import plotly.graph_objects as go
 
 # Metric in metrics.jsonl, its name, its unit.
-CURVES = (
-    ("loss", "Loss", "nats a token"),
-    ("mean_token_accuracy", "Tokens right", "share"),
+Curve = tuple[str, str, str]
+_ALWAYS: tuple[Curve, ...] = (
     ("tokens_per_second", "Speed", "tokens/s"),
     ("grad_norm", "Gradient norm", ""),
     ("learning_rate", "Learning rate", ""),
 )
+# By kind of run, what a reader wants first.
+CURVES: Mapping[str, tuple[Curve, ...]] = {
+    "sft": (
+        ("loss", "Loss", "nats a token"),
+        ("mean_token_accuracy", "Tokens right", "share"),
+        *_ALWAYS,
+    ),
+    "reward": (
+        ("loss", "Loss", "nats a pair"),
+        ("accuracy", "Pairs ordered as labelled", "share"),
+        ("margin", "Margin", "reward"),
+        *_ALWAYS,
+    ),
+    "dpo": (
+        ("loss", "Loss", "nats a pair"),
+        ("rewards/accuracies", "Pairs ordered as labelled", "share"),
+        ("rewards/margins", "Margin", "nats"),
+        *_ALWAYS,
+    ),
+    "rl": (
+        ("reward", "Reward", ""),
+        ("kl", "KL to the reference", "nats a token"),
+        ("completions/mean_length", "Length", "tokens"),
+        ("entropy", "Entropy", "nats a token"),
+        ("reward_std", "Spread of the rewards", ""),
+        *_ALWAYS,
+    ),
+}
 # Blue and orange can be told apart by the colour-blind; the second is dashed besides.
 _COLOURS = ("#4f7cff", "#e0862a")
 Metrics = Sequence[Mapping[str, Any]]
@@ -40,7 +67,7 @@ def build_curve(key: str, unit: str, runs: Mapping[str, Metrics], *, dark: bool)
         showlegend=len(runs) > 1,
         legend={"orientation": "h", "y": 1.15},
         xaxis={"title": "step", "gridcolor": grid},
-        yaxis={"title": unit, "gridcolor": grid, "zeroline": False},
+        yaxis={"title": unit, "gridcolor": grid, "zeroline": False, "exponentformat": "e"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )

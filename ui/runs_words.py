@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cai_core.jobs.listing import JobView
 from cai_core.workspace.status import RunState
-from ui.look import escape
+from ui.look import build_card, build_error, escape
 
 # Material Symbols name, and a colour for each theme.
 _STATES: dict[RunState, tuple[str, str]] = {
@@ -18,7 +18,15 @@ _STATES: dict[RunState, tuple[str, str]] = {
     RunState.INTERRUPTED: ("warning", "light-dark(#a04a06, #fbbf4d)"),
 }
 _OTHER = ("delete", "light-dark(#5b6270, #a3aab8)")
-KINDS = {"revise": "Chains", "sft": "Fine-tuning"}
+_FULL = "No space left on device"
+KINDS = {
+    "revise": "Chains",
+    "sft": "Fine-tuning",
+    "label": "Preference labels",
+    "reward": "Reward model",
+    "dpo": "DPO",
+    "rl": "RL",
+}
 
 STYLE = """<style>
 .st-key-runs textarea { font-family: "Source Code Pro", "DejaVu Sans Mono", monospace;
@@ -31,6 +39,11 @@ STYLE = """<style>
   white-space: nowrap; }
 .cai-run .cai-told { grid-column: 2 / 4; font-size: 0.85rem; overflow-wrap: anywhere;
   color: light-dark(#5b6270, #a3aab8); }
+.cai-run .cai-why { grid-column: 2 / 4; font-size: 0.9rem; overflow-wrap: anywhere;
+  color: var(--state); display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3;
+  overflow: hidden; }
+.st-key-runs .cai-error .cai-text, .st-key-runs .cai-note .cai-text { max-height: 14em;
+  overflow-y: auto; }
 .cai-run .cai-bar { grid-column: 2 / 4; height: 0.35rem; border-radius: 999px;
   background: light-dark(#e6e9f0, #2a2f3d); overflow: hidden; margin: 0.25rem 0; }
 .cai-run .cai-bar > span { display: block; height: 100%; background: var(--state); }
@@ -38,15 +51,21 @@ STYLE = """<style>
 .cai-facts > span { display: grid; }
 .cai-facts b { font-size: 1.35rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .cai-facts small { color: light-dark(#5b6270, #a3aab8); }
+.cai-scroll { overflow-x: auto; }
 .cai-table { border-collapse: collapse; font-size: 0.9rem; width: 100%; }
 .cai-table th { text-align: left; font-weight: 600; color: light-dark(#5b6270, #a3aab8); }
 .cai-table th, .cai-table td { padding: 0.25rem 0.8rem 0.25rem 0; vertical-align: top;
-  overflow-wrap: anywhere; border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d); }
+  min-width: 4.5rem; overflow-wrap: anywhere;
+  border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d); }
 </style>"""
 
 
-def build_run_head(view: JobView, *, now: float) -> str:
-    """A run's line: icon, id, state, and below it what there is to say."""
+def build_run_head(view: JobView, *, now: float, reason: bool = True) -> str:
+    """A run's line: icon, id, state, and below it what there is to say.
+
+    Args:
+        reason: whether to say why it is in its state.
+    """
     icon, colour = _STATES.get(view.state, _OTHER)
     label = escape(view.run)
     parts = [
@@ -60,8 +79,8 @@ def build_run_head(view: JobView, *, now: float) -> str:
         if view.state is not RunState.SUCCEEDED:
             parts.append(f'<div class="cai-bar"><span style="width:{share:.1%}"></span></div>')
     parts.append(f'<span class="cai-told">{escape(describe_facts(view, now=now))}</span>')
-    if view.reason:
-        parts.append(f'<span class="cai-told">{escape(view.reason)}</span>')
+    if view.reason and reason:
+        parts.append(f'<span class="cai-why">{escape(describe_reason(view.reason))}</span>')
     return "".join(parts) + "</div>"
 
 
@@ -70,6 +89,42 @@ def describe_state(view: JobView) -> str:
     if view.state is RunState.QUEUED and view.position:
         return f"queued, number {view.position}"
     return view.state.value
+
+
+def build_reason(view: JobView) -> str:
+    """Why a run is in its state, as a card; nothing where there is no more to say."""
+    if not view.reason:
+        return ""
+    if view.state is RunState.FAILED:
+        return build_error("It failed", describe_reason(view.reason))
+    titles = {
+        RunState.INTERRUPTED: "It was interrupted",
+        RunState.CANCELLED: "It was stopped",
+        RunState.QUEUED: "It waits",
+        RunState.DELETED: "It was deleted",
+    }
+    title = titles.get(view.state, view.state.value.capitalize())
+    return build_card("note", title, escape(describe_reason(view.reason)))
+
+
+def describe_reason(reason: str) -> str:
+    """A reason in words: what the system says alone does not help."""
+    if _FULL in reason:
+        told = reason if reason.partition(_FULL)[2] else reason.removesuffix(_FULL).strip()
+        found = f" ({told})" if told and not told.startswith("[Errno") else ""
+        return (
+            f"The disk is full{found}. Make room, then resume: it goes on from its last whole "
+            "checkpoint, or from its rows."
+        )
+    return reason[:1].upper() + reason[1:]
+
+
+def describe_size(size: int) -> str:
+    """Bytes as `12.3 MB`."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if size >= length:
+            return f"{size / length:,.1f} {unit}"
+    return f"{size} bytes"
 
 
 def describe_facts(view: JobView, *, now: float) -> str:
@@ -113,12 +168,5 @@ def build_table(head: list[str], rows: list[list[str]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f'<table class="cai-table"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def local_time(at: str) -> str:
-    """An ISO time as `2026-11-25 14:03 UTC`."""
-    try:
-        return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
-        return ""
+    table = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="cai-scroll"><table class="cai-table">{table}</table></div>'

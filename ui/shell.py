@@ -30,6 +30,12 @@ constitutions = st.Page(
     icon=":material/gavel:",
     url_path="constitutions",
 )
+prompts = st.Page(
+    PAGES / "prompts.py",
+    title="Prompts",
+    icon=":material/person:",
+    url_path="prompts",
+)
 playground = st.Page(
     PAGES / "playground.py",
     title="Playground",
@@ -69,6 +75,7 @@ st.navigation(
         st.Page(home, default=True, visibility="hidden"),
         overview,
         constitutions,
+        prompts,
         playground,
         critiques,
         runs,

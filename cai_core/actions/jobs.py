@@ -16,6 +16,13 @@ from typing import Any
 from cai_core.actions.check import require
 from cai_core.errors import WorkspaceError
 from cai_core.jobs.clone import build_clone
+from cai_core.jobs.forecast_machine import read_machine
+from cai_core.jobs.forecast_runs import (
+    check_fit,
+    forecast_runs,
+    refuse_what_cannot_fit,
+    save_forecast,
+)
 from cai_core.jobs.launch import ensure_dispatcher
 from cai_core.jobs.process import ProcessRecord
 from cai_core.jobs.queue import hold_queue
@@ -38,20 +45,26 @@ from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.locks import live_writer, try_lock
 from cai_core.workspace.runs import Run, create_run, open_run
 from cai_core.workspace.status import RunState
+from cai_core.workspace.stops import leave_stop
 
 # A worker that has said its last word, or was killed, still puts its memory away.
 _END_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 
 
-def submit(actor: Actor, workspace: Path, spec: RunSpec) -> Run:
+def submit(actor: Actor, workspace: Path, spec: RunSpec, *, accept_risk: bool = False) -> Run:
     """Make the run's folder, freeze its inputs and recipe, and put it into the queue.
 
     Handed in again, a run that has succeeded, runs or is queued is left alone; one that was
-    interrupted, cancelled or has failed is queued again.
+    interrupted, cancelled or has failed is queued again. A new one is forecast first, and the
+    forecast is kept with it.
+
+    Args:
+        accept_risk: hand in what the forecast says cannot fit here; that is journalled.
 
     Raises:
         NotAllowedError: the actor may not launch.
+        RecipeError: it cannot fit this machine, with each reason.
         RunMismatchError: the folder holds a run of another recipe.
         WorkspaceError: no such kind, it was deleted, or the workspace cannot be written.
     """
@@ -60,6 +73,14 @@ def submit(actor: Actor, workspace: Path, spec: RunSpec) -> Run:
         known = ", ".join(sorted(KINDS))
         raise WorkspaceError(f"{spec.run_id}: no worker does a {spec.kind!r} run. Use {known}.")
     folder = get_run_folder(workspace, spec.run_id)
+    forecast = risks = None
+    if not (folder / "recipe.yaml").exists():
+        # Before the folder is made: what is refused leaves nothing.
+        machine = read_machine(workspace)
+        (forecast,) = forecast_runs([spec], workspace, machine)
+        risks = check_fit(forecast, machine)
+        if risks and not accept_risk:
+            refuse_what_cannot_fit(risks)
     with _hold_folder(folder):
         is_new = not (folder / "recipe.yaml").exists()
         if is_new:
@@ -68,6 +89,10 @@ def submit(actor: Actor, workspace: Path, spec: RunSpec) -> Run:
         run = create_run(folder, kind=spec.kind, recipe=spec.recipe, parents=spec.parents)
         if not is_new:
             write_inputs(folder, spec.inputs, missing=True)
+        elif forecast is not None:
+            save_forecast(folder, forecast)
+    if is_new and risks:
+        _journal(actor, workspace, "accept risk", spec.run_id, risks=risks)
     if is_new or run.status().state is not RunState.SUCCEEDED:
         _queue_again(actor, workspace, run, "submit run" if is_new else "resume run")
         ensure_dispatcher(workspace)
@@ -129,7 +154,9 @@ def stop_run(actor: Actor, workspace: Path, run_id: str) -> None:
             reason = f"taken out of the queue by {actor.name}"
             set_state(run.path, RunState.CANCELLED, reason, only_from={RunState.QUEUED})
         else:
-            _find_worker(run).terminate()
+            worker = _find_worker(run)
+            leave_stop(run.path, actor.name)
+            worker.terminate()
         _journal(actor, workspace, "stop run", run_id)
 
 
@@ -155,7 +182,14 @@ def kill_run(actor: Actor, workspace: Path, run_id: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def clone_run(actor: Actor, workspace: Path, run_id: str, changes: Mapping[str, Any]) -> Run:
+def clone_run(
+    actor: Actor,
+    workspace: Path,
+    run_id: str,
+    changes: Mapping[str, Any],
+    *,
+    accept_risk: bool = False,
+) -> Run:
     """Submit the same run with other values of its recipe, e.g. `{"chain.seed": 2}`.
 
     Raises:
@@ -166,7 +200,7 @@ def clone_run(actor: Actor, workspace: Path, run_id: str, changes: Mapping[str, 
     require(actor, AccessRole.EDITOR, "clone a run")
     spec = build_clone(_open(workspace, run_id), changes)
     _journal(actor, workspace, "clone run", spec.run_id, source=run_id)
-    return submit(actor, workspace, spec)
+    return submit(actor, workspace, spec, accept_risk=accept_risk)
 
 
 def delete_run(actor: Actor, workspace: Path, run_id: str) -> list[DeletedFile]:

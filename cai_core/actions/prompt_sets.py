@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,19 @@ from cai_core.actions.check import require
 from cai_core.errors import PromptFileError
 from cai_core.pipeline.frozen_prompts import encode_prompts, load_frozen_prompts
 from cai_core.pipeline.prompt_file import RejectedLine, prompts_hash
-from cai_core.pipeline.prompt_sets import assign_split, count_splits
-from cai_core.pipeline.prompt_tables import SUFFIXES, find_source, read_prompts
-from cai_core.records import AccessRole, Actor, Prompt, PromptKind, content_hash
+from cai_core.pipeline.prompt_preview import Import, PromptTally, check_new_name
+from cai_core.pipeline.prompt_tables import SUFFIXES, PromptSource, find_source
+from cai_core.records import AccessRole, Actor, PromptKind, content_hash
 from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.prompt_sets import (
     ADD,
     PromptSetVersion,
-    check_set_name,
     lock_prompt_sets,
     read_prompt_sets,
     write_prompt_set,
     write_rejected,
 )
+from cai_core.workspace.prompt_uploads import delete_upload, write_upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,36 +45,34 @@ def add_prompt_set(
     actor: Actor,
     workspace: Path,
     name: str,
-    source: str,
+    source: str | PromptSource,
     *,
     column: str | None = None,
     kind: PromptKind | None = None,
+    tags: Sequence[str] = (),
     held_out: float | None = None,
     seed: int = 0,
 ) -> AddedPrompts:
     """Add a file's or a dataset's prompts as the newest version of a set.
 
     Args:
-        source: a .jsonl, .txt, .csv or .parquet file, or `hf:owner/name[:[config/]split]`.
-        column, kind: as in `read_prompts`.
-        held_out: share in (0, 1) of the prompts without a split that is held out; None gives
-            nobody a split.
-        seed: of the split.
+        source: a .jsonl, .txt, .csv or .parquet file, or `hf:owner/name[:[config/]split]`; or
+            what `find_source` made of it.
+        column, kind, tags, held_out, seed: as in `Import`.
 
     Raises:
         NotAllowedError: the actor may not add.
         PromptFileError: the name cannot be one, the source cannot be read, holds no prompt, or
-            the share is none.
+            the share or a tag is none.
         ImportFormatError: a .parquet file that is none.
         WorkspaceError: the disk is full or refuses. Nothing was added.
     """
     require(actor, AccessRole.EDITOR, ADD)
-    _check_name(name)
-    if held_out is not None and not 0 < held_out < 1:
-        raise PromptFileError(f"held-out is {held_out!r}. Give more than 0 and less than 1.")
-    found = find_source(source)
-    tally = _Tally(held_out=held_out, seed=seed)
-    kept = tally.take(read_prompts(found, column=column, kind=kind), found.label)
+    check_new_name(name)
+    how = Import(column=column, kind=kind, tags=tuple(tags), held_out=held_out, seed=seed)
+    found = find_source(source) if isinstance(source, str) else source
+    tally = PromptTally()
+    kept = tally.read(found, how)
     version_hash = write_prompt_set(
         workspace, name, encode_prompts(kept), lambda path: prompts_hash(load_frozen_prompts(path))
     )
@@ -89,12 +86,40 @@ def add_prompt_set(
         "version": version_hash,
         "source": found.label,
         "column": column,
+        "added_tags": list(how.tags),
         "held_out": held_out,
         "seed": seed,
         "rejected_hash": rejected_hash,
         **tally.as_dict(),
     }
     return _append_version(actor, workspace, fields, rejected)
+
+
+def keep_upload(actor: Actor, workspace: Path, name: str, content: bytes) -> str:
+    """Keep a file until it is decided whether to add it, at most a day. Not journalled.
+
+    Returns:
+        Its id, for `find_upload`.
+
+    Raises:
+        NotAllowedError: the actor may not add.
+        PromptFileError: it is too large, or of no known kind.
+        WorkspaceError: the disk is full or refuses.
+    """
+    require(actor, AccessRole.EDITOR, "upload prompts")
+    if not name.lower().endswith(SUFFIXES):
+        raise PromptFileError(f"{name!r:.80}: must end in {', '.join(SUFFIXES)}.")
+    return write_upload(workspace, name, content)
+
+
+def drop_upload(actor: Actor, workspace: Path, upload_id: str) -> None:
+    """Forget a file that was kept. Not journalled.
+
+    Raises:
+        NotAllowedError: the actor may not add.
+    """
+    require(actor, AccessRole.EDITOR, "upload prompts")
+    delete_upload(workspace, upload_id)
 
 
 def _append_version(
@@ -110,50 +135,3 @@ def _append_version(
         append_event(workspace, Topic.PROMPTS, actor, ADD, {**fields, "parent": parent})
         version = read_prompt_sets(workspace)[fields["name"]][-1]
     return AddedPrompts(version=version, rejected=rejected, fresh=True)
-
-
-def _check_name(name: str) -> None:
-    check_set_name(name)
-    if name.lower().endswith(SUFFIXES):
-        raise PromptFileError(f"{name!r} would be taken for a file. Leave its ending out.")
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Passes prompts on and counts them."""
-
-    held_out: float | None
-    seed: int
-    prompts: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
-    splits: Counter[str] = field(default_factory=Counter)
-    rejected: list[RejectedLine] = field(default_factory=list)
-
-    def take(self, lines: Iterable[Prompt | RejectedLine], label: str) -> Iterator[Prompt]:
-        """The prompts, each with its split. Raises PromptFileError where there are none."""
-        for line in lines:
-            if isinstance(line, RejectedLine):
-                self.rejected.append(line)
-                continue
-            prompt = line
-            if self.held_out is not None:
-                prompt = assign_split(prompt, self.held_out, self.seed)
-            self.prompts += 1
-            self.kinds[prompt.kind.value] += 1
-            count_splits(prompt, self.splits)
-            yield prompt
-        if not self.prompts:
-            told = [f" Line {one.line}: {one.reason}." for one in self.rejected[:1]]
-            raise PromptFileError(
-                f"{label}: holds no prompt; {len(self.rejected)} lines were rejected."
-                f"{''.join(told)} Correct it, or name another column (--column)."
-            )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Its counts, for the journal."""
-        return {
-            "prompts": self.prompts,
-            "rejected": len(self.rejected),
-            "kinds": dict(sorted(self.kinds.items())),
-            "splits": dict(sorted(self.splits.items())),
-        }

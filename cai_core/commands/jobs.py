@@ -7,12 +7,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cai_core.actions import jobs
+from cai_core.commands.log_reading import read_log
 from cai_core.errors import CaiError, WorkspaceError
 from cai_core.jobs.launch import find_dispatcher
 from cai_core.jobs.listing import JobView, find_run, list_jobs
@@ -21,6 +21,7 @@ from cai_core.records import LOCAL_ACTOR
 from cai_core.workspace.files import get_workspace
 
 _FOLLOW_SECONDS = 0.3
+_LOG_LINES = 1000
 _HEADINGS = ("RUN", "KIND", "STATE", "PLACE", "PROGRESS", "REASON")
 
 
@@ -31,6 +32,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     stop.add_argument("--kill", action="store_true", help="at once, when it does not react")
     _add(subparsers, "resume", "queue a run that was stopped, interrupted or failed", run_resume)
     logs = _add(subparsers, "logs", "show the log of a run's worker", run_logs)
+    logs.add_argument(
+        "-n",
+        "--lines",
+        type=_not_negative,
+        default=_LOG_LINES,
+        metavar="N",
+        help="the last N lines; 0 shows all (default: %(default)s)",
+    )
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
 
 
@@ -101,7 +110,11 @@ def run_logs(args: argparse.Namespace) -> int:
     path = folder / WORKER_LOG
     if not path.exists() and not args.follow:
         raise WorkspaceError(f"{path}: is not there: no worker was at this run yet.")
-    for text in _read_log(path, folder, follow=args.follow):
+
+    def goes_on() -> bool:
+        return args.follow and is_at_work(folder)
+
+    for text in read_log(path, args.lines, goes_on, lambda: time.sleep(_FOLLOW_SECONDS)):
         print(_clean(text), end="", flush=True)
     return 0
 
@@ -159,20 +172,11 @@ def _parse_change(text: str) -> tuple[str, Any]:
         raise CaiError(f"--set {text}: {error}") from error
 
 
-def _read_log(path: Path, folder: Path, *, follow: bool) -> Iterator[str]:
-    """The log; with `follow` until nobody works on the run any more."""
-    position = 0
-    while True:
-        goes_on = follow and is_at_work(folder)  # asked first: what comes after is its last word
-        if path.exists():
-            with path.open("rb") as file:
-                file.seek(position)
-                raw = file.read()
-            position += len(raw)
-            yield raw.decode("utf-8", "replace")
-        if not goes_on:
-            return
-        time.sleep(_FOLLOW_SECONDS)
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return number
 
 
 def _clean(text: str) -> str:

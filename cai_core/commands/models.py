@@ -1,4 +1,4 @@
-"""`models`: what answers here under which name, who plays which role, and what each can do."""
+"""`models`: what answers here under which name, who plays which role, and what was made here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cai_core.inference.endpoints import (
     TIMEOUT_SECONDS,
     EndpointConfig,
 )
+from cai_core.jobs.registry import list_models
 from cai_core.pipeline.model_look import look
 from cai_core.records import LOCAL_ACTOR
 from cai_core.workspace.endpoints import load_book, read_endpoints
@@ -29,6 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = parser.add_subparsers(dest="action", metavar="ACTION")
     listing = commands.add_parser("list", help="every endpoint with its state and roles")
     listing.set_defaults(run=run_list)
+    made = commands.add_parser("made", help="the models that runs of this workspace made")
+    made.add_argument("--json", action="store_true", help="one JSON list, with cards and metrics")
+    made.set_defaults(run=run_made)
     check = commands.add_parser("check", help="find out what a model can do")
     check.add_argument("model", metavar="NAME_OR_URL", help="an endpoint, a folder or a URL")
     check.set_defaults(run=run_check)
@@ -55,6 +59,30 @@ def run_list(_: argparse.Namespace) -> int:
         _print(f"{name:<{width}}  {'  '.join(fact for fact in facts if fact)}")
         if server.reason:
             _print(f"{'':<{width}}  {' '.join(server.reason.split())}")
+    return 0
+
+
+def run_made(args: argparse.Namespace) -> int:
+    """Tell every model that was made here, the newest first; the exit status."""
+    models = list_models(get_workspace())
+    if args.json:
+        print(json.dumps([model.as_dict() for model in models], indent=1))
+        return 0
+    for model in models:
+        loss = model.metrics.get("loss")
+        facts = [
+            model.created[:16].replace("T", " "),
+            f"{model.method or model.kind} of {model.base}" if model.base else model.kind,
+            ", ".join(model.constitutions),
+            f"weights {model.weights_hash[:12]}" if model.weights_hash else "",
+            f"loss {loss:.3f}" if loss is not None else "",
+            str(model.folder or ""),
+        ]
+        _print(f"{model.run}  {'  '.join(fact for fact in facts if fact)}")
+        if model.problem:
+            _print(f"  {model.problem}")
+    if not models:
+        print("no run has made a model yet")
     return 0
 
 

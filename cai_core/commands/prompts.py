@@ -1,4 +1,4 @@
-"""`prompts`: the prompt sets of the workspace: list them, add one, look into one."""
+"""`prompts`: the prompt sets of the workspace: list them, add, look into one, export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from cai_core.actions.prompt_sets import add_prompt_set
+from cai_core.pipeline.prompt_preview import export_prompts
 from cai_core.pipeline.prompt_sets import list_versions, resolve_prompts
 from cai_core.pipeline.prompt_tables import COLUMNS
 from cai_core.records import LOCAL_ACTOR, Prompt, PromptKind
@@ -34,6 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     show.add_argument("--rejected", action="store_true", help="the rejected lines instead")
     show.set_defaults(run=run_show)
+    export = commands.add_parser("export", help="a set as the lines of a .jsonl file, to stdout")
+    export.add_argument("name", metavar="NAME", help="as for show")
+    export.set_defaults(run=run_export)
 
 
 def run_list(_: argparse.Namespace) -> int:
@@ -53,6 +57,7 @@ def run_add(args: argparse.Namespace) -> int:
         args.source,
         column=args.column,
         kind=kind,
+        tags=args.tag,
         held_out=args.held_out,
         seed=args.seed,
     )
@@ -72,6 +77,14 @@ def run_show(args: argparse.Namespace) -> int:
     for prompt in itertools.islice(found.prompts, max(0, args.limit)):
         _print(_describe_prompt(prompt))
     _print_rest(found.label, len(found.prompts), args.limit, "prompts")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write a set's prompts to stdout; the exit status."""
+    found = resolve_prompts(get_workspace(), args.name)
+    for line in export_prompts(found.prompts):
+        sys.stdout.write(line.decode())
     return 0
 
 
@@ -124,6 +137,7 @@ def _add_add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         choices=[kind.value for kind in PromptKind],
         help="of every prompt, whatever the file says",
     )
+    add("--tag", action="append", default=[], metavar="TAG", help="given to every prompt")
     add(
         "--held-out",
         type=float,

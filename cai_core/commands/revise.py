@@ -21,7 +21,8 @@ from cai_core.pipeline.critique_revision import BatchResult, ChainSetup
 from cai_core.pipeline.few_shot import few_shot_hash, load_chat_few_shot, load_paper_few_shot
 from cai_core.pipeline.inputs import Inputs as RunInputs
 from cai_core.pipeline.inputs import save_inputs
-from cai_core.pipeline.prompt_file import PromptFile, load_prompts, prompts_hash
+from cai_core.pipeline.prompt_file import prompts_hash
+from cai_core.pipeline.prompt_sets import FoundPrompts, resolve_prompts
 from cai_core.pipeline.recipe import (
     ChainRecipe,
     ReviseRecipe,
@@ -70,7 +71,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Stopped or broken off, the same command goes on where it was.",
     )
     add = parser.add_argument
-    add("prompts", type=Path, metavar="PROMPTS", help=".jsonl, or .txt with one prompt a line")
+    add(
+        "prompts",
+        metavar="PROMPTS",
+        help="a prompt set's NAME (its newest version) or NAME@HASH, a .jsonl file, or a .txt "
+        "with one prompt a line",
+    )
     add(
         "--constitution",
         required=True,
@@ -125,7 +131,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run, or go on with, the run in --out; the exit status."""
     _fill_models(args)
-    file = load_prompts(args.prompts)
+    file = _find_prompts(args.prompts)
     _tell_rejected(args.prompts, file)
     inputs = load_inputs(args, file)
     if args.out is None:
@@ -166,7 +172,7 @@ def _fill_models(args: argparse.Namespace) -> None:
     print(f"policy {args.model}{critic}", file=sys.stderr)
 
 
-def load_inputs(args: argparse.Namespace, file: PromptFile) -> Inputs:
+def load_inputs(args: argparse.Namespace, file: FoundPrompts) -> Inputs:
     """Read what the arguments name.
 
     Raises:
@@ -187,7 +193,7 @@ def load_inputs(args: argparse.Namespace, file: PromptFile) -> Inputs:
         critic_model=args.critic_model,
         constitution=constitution.name,
         constitution_hash=constitution.hash,
-        prompts=args.prompts.name,
+        prompts=file.label,
         prompts_hash=prompts_hash(prompts),
         few_shot_hash=few_shot_hash(few_shot),
         limit=args.limit,
@@ -209,7 +215,7 @@ def load_inputs(args: argparse.Namespace, file: PromptFile) -> Inputs:
 async def _revise(
     args: argparse.Namespace,
     inputs: Inputs,
-    file: PromptFile,
+    file: FoundPrompts,
     progress: ProgressLine,
     models: Sequence[Launched],
 ) -> BatchResult:
@@ -325,12 +331,19 @@ def _positive(text: str) -> int:
     return number
 
 
-def _tell_rejected(path: Path, file: PromptFile) -> None:
+def _find_prompts(name: str) -> FoundPrompts:
+    """A set of the workspace, or a file; a file without a known ending too."""
+    if Path(name).is_file():
+        name = str(Path(name).absolute())
+    return resolve_prompts(get_workspace(), name)
+
+
+def _tell_rejected(name: str, file: FoundPrompts) -> None:
     for line in file.rejected:
-        print(f"{path}:{line.line}: rejected: {line.reason}", file=sys.stderr)
+        print(f"{name}:{line.line}: rejected: {line.reason}", file=sys.stderr)
     if file.rejected:
         print(
-            f"{path}: {len(file.rejected)} lines rejected, {len(file.prompts)} prompts kept",
+            f"{name}: {len(file.rejected)} lines rejected, {len(file.prompts)} prompts kept",
             file=sys.stderr,
         )
 

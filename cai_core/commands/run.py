@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cai_core.actions.jobs import submit
 from cai_core.commands.follow import Follower, describe_status
 from cai_core.errors import CaiError
+from cai_core.jobs.forecast import Forecast, describe, describe_formulas, describe_line
+from cai_core.jobs.forecast_machine import read_machine
+from cai_core.jobs.forecast_runs import (
+    check_plan,
+    compare_forecast,
+    forecast_runs,
+    refuse_what_cannot_fit,
+)
 from cai_core.jobs.plan_specs import load_plan
 from cai_core.jobs.spec import RunSpec
 from cai_core.records import LOCAL_ACTOR
@@ -34,6 +42,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be handed in, and do nothing"
     )
+    parser.add_argument(
+        "--formulas", action="store_true", help="with each forecast, how it is reckoned"
+    )
+    parser.add_argument(
+        "--anyway", action="store_true", help="hand in what, by its forecast, cannot fit here"
+    )
     parser.add_argument("--detach", action="store_true", help="hand in and do not follow")
     parser.set_defaults(run=run)
 
@@ -42,21 +56,31 @@ def run(args: argparse.Namespace) -> int:
     """Hand in and follow; the exit status, 0 only when every run has succeeded."""
     workspace = get_workspace()
     specs = load_plan(args.plan, workspace)
+    machine = read_machine(workspace)
+    forecasts = forecast_runs(specs, workspace, machine)
+    refusals = check_plan(forecasts, machine)
     if args.dry_run:
         for spec in specs:
             _tell_spec(spec, workspace)
+        for line in build_forecast_lines(forecasts, refusals, formulas=args.formulas):
+            print(f"# {line}")
         return 0
-    runs = _submit(specs, workspace)
+    for line in build_forecast_lines(forecasts, (), formulas=args.formulas):
+        print(line, file=sys.stderr)
+    new = [spec for spec in specs if not (workspace / "runs" / spec.run_id).exists()]
+    if new and not args.anyway:
+        refuse_what_cannot_fit(refusals)
+    runs = _submit(specs, workspace, accept_risk=args.anyway)
     if args.detach:
         return 0
     return _follow(runs)
 
 
-def _submit(specs: Sequence[RunSpec], workspace: Path) -> list[Run]:
+def _submit(specs: Sequence[RunSpec], workspace: Path, *, accept_risk: bool) -> list[Run]:
     runs: list[Run] = []
     try:
         for spec in specs:
-            runs.append(submit(LOCAL_ACTOR, workspace, spec))
+            runs.append(submit(LOCAL_ACTOR, workspace, spec, accept_risk=accept_risk))
             print(spec.run_id, flush=True)
     except CaiError:
         if runs:
@@ -64,6 +88,36 @@ def _submit(specs: Sequence[RunSpec], workspace: Path) -> list[Run]:
             print(f"handed in before this, and they go on: {told}", file=sys.stderr)
         raise
     return runs
+
+
+def build_forecast_lines(
+    forecasts: Sequence[Forecast], refusals: Sequence[str], *, formulas: bool
+) -> Iterator[str]:
+    """A line for each run, its formulas below it where they are asked for, then what is wrong."""
+    for forecast in forecasts:
+        yield f"forecast {forecast.run_id}: {describe_line(forecast)}"
+        if formulas:
+            for name, value, formula, basis in describe_formulas(forecast):
+                yield f"  {name}: {value} = {formula}" + (f" [{basis}]" if basis else "")
+        for warning in forecast.warnings:
+            yield f"warning {forecast.run_id}: {warning}"
+    for refusal in refusals:
+        yield f"cannot fit: {refusal}"
+
+
+def build_comparison_lines(run_folder: Path) -> Iterator[str]:
+    """Forecast and actual of a run side by side; nothing where it has no forecast.
+
+    Raises:
+        WorkspaceError: its forecast is damaged.
+    """
+    rows = compare_forecast(run_folder)
+    if rows:
+        yield f"{'':20} {'forecast':>12} {'actual':>12} {'ratio':>6}"
+    for row in rows:
+        shown = [describe(row.key, value) for value in (row.forecast, row.actual)]
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        yield f"{row.name:20} {shown[0]:>12} {shown[1]:>12} {ratio:>6}".rstrip()
 
 
 def _follow(runs: Sequence[Run]) -> int:

@@ -1,19 +1,22 @@
 """`verify`: check the workspace's files themselves, without any index.
 
-Journals by their hash chains, rows by their ids, constitutions by their hashes. One line a
-problem: where, what, and the fix.
+Journals by their hash chains, rows by their ids, constitutions and prompt sets by their hashes.
+One line a problem: where, what, and the fix.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cai_core.constitution import load_constitution
 from cai_core.errors import CaiError, ConstitutionError, WorkspaceError
+from cai_core.pipeline.frozen_prompts import load_frozen_prompts
+from cai_core.pipeline.prompt_file import prompts_hash
 from cai_core.workspace.events import Topic, get_journal_path, read_events
 from cai_core.workspace.files import get_workspace, replace_file
 from cai_core.workspace.index.sources import CHAIN_KINDS, CHAIN_STEP
@@ -26,11 +29,13 @@ from cai_core.workspace.journal import (
     read_lines,
     verify_chain,
 )
+from cai_core.workspace.prompt_sets import get_prompt_set_path, read_prompt_sets
 from cai_core.workspace.rows import Row, build_row_id, parse_row
 from cai_core.workspace.runs import ROW_FILE, RowFile, Run, open_run
 from cai_core.workspace.versions import get_version_path
 
 _RESTORE = "Restore it from a backup"
+_SET_FILE = re.compile(r"[0-9a-f]{64}\.jsonl")
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class _Tally:
     rows: int = 0
     late_bytes: int = 0
     constitutions: int = 0
+    prompt_sets: int = 0
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "verify",
         help="check the workspace's files; exit 1 when one is not whole",
-        description="Check every journal, row and constitution of CAI_WORKSPACE.",
+        description="Check every journal, row, constitution and prompt set of CAI_WORKSPACE.",
     )
     parser.add_argument(
         "--head",
@@ -72,6 +78,7 @@ def run_verify(args: argparse.Namespace) -> int:
     problems = journal_problems
     problems += _show(_check_runs(workspace, tally))
     problems += _show(_check_constitutions(workspace, tally))
+    problems += _show(_check_prompt_sets(workspace, tally))
     if args.export_head and journal_problems:
         print(f"{args.export_head}: not written, since the journals are not whole.")
     elif args.export_head:
@@ -82,7 +89,8 @@ def run_verify(args: argparse.Namespace) -> int:
         print(f"{workspace}: {tally.late_bytes} bytes written after a takeover are ignored")
     print(
         f"{workspace}: {tally.journals} journals, {tally.runs} runs, {tally.rows} rows, "
-        f"{tally.constitutions} constitution versions: {outcome}"
+        f"{tally.constitutions} constitution versions, {tally.prompt_sets} prompt set versions: "
+        f"{outcome}"
     )
     return 1 if problems else 0
 
@@ -239,3 +247,26 @@ def _check_constitutions(workspace: Path, tally: _Tally) -> Iterator[str]:
             continue
         if found.hash != path.stem:
             yield f"{path}: its content's hash is {found.hash}: it was changed. {_RESTORE}."
+
+
+def _check_prompt_sets(workspace: Path, tally: _Tally) -> Iterator[str]:
+    for name, versions in read_prompt_sets(workspace).items():
+        for version in versions:
+            try:
+                path = get_prompt_set_path(workspace, name, version.hash)
+            except CaiError as error:
+                yield f"{get_journal_path(workspace, Topic.PROMPTS)}: {error}"
+                continue
+            if not path.exists():
+                yield f"{path}: the journal names this prompt set and it is gone. {_RESTORE}."
+    for path in sorted((workspace / "prompts").glob("*/*.jsonl")):
+        if not _SET_FILE.fullmatch(path.name):
+            continue  # the lines that were no prompts
+        tally.prompt_sets += 1
+        try:
+            found = prompts_hash(load_frozen_prompts(path))
+        except (CaiError, OSError) as error:
+            yield str(error)
+            continue
+        if found != path.stem:
+            yield f"{path}: its content's hash is {found}: it was changed. {_RESTORE}."

@@ -23,6 +23,7 @@ from cai_core.inference.client_wire import (
     parse_info,
 )
 from cai_core.inference.engine import Endpoint
+from cai_core.inference.rewards import compute_rewards
 from cai_core.inference.transport import Transport
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams
 
@@ -142,6 +143,12 @@ class ModelClient:
             ServerUnavailableError, UnknownModelError, RequestRejectedError: as `generate`.
         """
         return await self._retried(lambda: self.attempt_post(path, body))
+
+    async def score(
+        self, conversations: Sequence[Conversation], *, finished: bool = True
+    ) -> list[float]:
+        """Raw rewards by a reward model; see `rewards.compute_rewards`."""
+        return await compute_rewards(self, conversations, finished=finished)
 
     async def attempt_info(self) -> ModelInfo:
         """Ask once who answers.

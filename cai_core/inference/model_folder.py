@@ -6,6 +6,7 @@ Safetensors only: a .bin or .pt file is a pickle, and reading one runs what is i
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def check_folder(folder: Path) -> Path:
             "code when read, and are refused. Save with `save_pretrained` to convert them."
         )
     return folder
+
+
+def is_classifier(folder: Path) -> bool:
+    """Whether it holds a sequence classifier, e.g. a reward model, by its config.json."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    names = config.get("architectures") or []
+    return any(str(name).endswith("ForSequenceClassification") for name in names)
 
 
 def fetch_model(model: str) -> Path:

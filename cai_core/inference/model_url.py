@@ -21,7 +21,7 @@ _METADATA = frozenset({"fd00:ec2::254", "100.100.100.200"})
 
 def is_url(model: str) -> bool:
     """Whether a model is named by its server's URL."""
-    return model.startswith(("http://", "https://"))
+    return model.lower().startswith(("http://", "https://"))
 
 
 def is_loopback(url: str) -> bool:

@@ -22,6 +22,7 @@ from cai_core.inference.client_wire import FaultKind, PassingFault
 from cai_core.inference.engine import Endpoint
 from cai_core.inference.pool_care import Caretaker, as_fault, identify
 from cai_core.inference.pool_turns import Server
+from cai_core.inference.rewards import compute_rewards
 from cai_core.inference.server_state import FIRST_LIMIT, AdaptiveLimit
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams
 
@@ -167,6 +168,12 @@ class EnginePool:
     async def get(self, path: str, *, optional: bool = False) -> dict[str, Any]:
         """A route's JSON object from one of the servers; see `ModelClient.get`."""
         return await self._asked(lambda client: client.attempt_get(path, optional=optional), 0)
+
+    async def score(
+        self, conversations: Sequence[Conversation], *, finished: bool = True
+    ) -> list[float]:
+        """Raw rewards by a reward model; see `rewards.compute_rewards`."""
+        return await compute_rewards(self, conversations, finished=finished)
 
     async def _asked(
         self,

@@ -98,8 +98,9 @@ async def score_options(
     *,
     way: ScoringWay,
     cache: OptionTokens,
+    begun: str = "",
 ) -> OptionScores:
-    """How probable each option is as the answer to a prompt.
+    """How probable each option is as the answer to a prompt, or as what an answer goes on with.
 
     Options that are distinct single tokens take one request of one token (with `prompt-logprobs`
     one for each option). Others form a prefix tree of their tokens, and each inner node is one
@@ -112,6 +113,8 @@ async def score_options(
         prompt: a conversation is scored where the assistant's turn begins, a text at its end.
         options: at least two, all different.
         cache: the server's `OptionTokens`; shared by every call.
+        begun: what the answer to a conversation begins with; the options follow it. Its last
+            line decides how they are cut into tokens.
 
     Raises:
         ScoringUnavailableError: this way cannot score these options here.
@@ -119,9 +122,13 @@ async def score_options(
     """
     if not 2 <= len(options) <= MOST_OPTIONS or len(set(options)) < len(options) or "" in options:
         raise ValueError(f"options must be 2 to {MOST_OPTIONS} different texts: {options!r:.200}")
+    if begun and isinstance(prompt, str):
+        prompt, begun = prompt + begun, ""
     info = await asker.info()
-    paths = await cache.read(asker, prompt, options)
-    asking = _Asking(asker, info.model_id, info.engine == "vllm", prompt, way, cache)
+    # Words before the last line differ with each answer; the cache asks once for each end.
+    tail = begun.rpartition("\n")[2] or begun[-1:]
+    paths = await cache.read(asker, tail or prompt, options)
+    asking = _Asking(asker, info.model_id, info.engine == "vllm", prompt, way, cache, begun)
     if way == "prompt-logprobs":
         logprobs = [await asking.whole(o, p) for o, p in zip(options, paths, strict=True)]
     else:
@@ -177,11 +184,14 @@ class _Asking:
     prompt: Conversation | str
     way: ScoringWay
     cache: OptionTokens
+    begun: str = ""
     exact: bool = True
     requests: int = 0
 
     async def post(self, prefix: str, fields: dict[str, Any]) -> dict[str, Any]:
-        path, body = build_next_token(self.model_id, self.prompt, prefix, neutral=self.neutral)
+        path, body = build_next_token(
+            self.model_id, self.prompt, self.begun + prefix, neutral=self.neutral
+        )
         self.requests += 1
         return await self.asker.post(path, body | fields)
 

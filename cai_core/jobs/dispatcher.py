@@ -15,72 +15,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
 
-from cai_core.errors import CaiError, WorkspaceError
+from cai_core.errors import CaiError
 from cai_core.jobs.gpu_room import GpuRoom, make_gpu_room
-from cai_core.jobs.heartbeat import HANG_SECONDS, read_hang_seconds
 from cai_core.jobs.launch import LOCK, RECORD
+from cai_core.jobs.limits import Limits
 from cai_core.jobs.process import ProcessRecord, save_process
 from cai_core.jobs.queue import hold_queue, load_queue
-from cai_core.jobs.run_files import get_run_folder, set_state
-from cai_core.jobs.schedule import (
-    ACCELERATOR_SLOTS,
-    REMOTE_SLOTS,
-    Candidate,
-    Slot,
-    explain_wait,
-    find_slot,
-)
-from cai_core.jobs.workers import Workers, tell_error
+from cai_core.jobs.readiness import Readiness
+from cai_core.jobs.schedule import Candidate, Slot, find_slot
+from cai_core.jobs.troubles import RETRY_SECONDS, Troubles, tell_error
+from cai_core.jobs.workers import Workers
 from cai_core.workspace.locks import same_file, try_lock
-from cai_core.workspace.runs import Run, open_run, read_status
-from cai_core.workspace.status import RunState, RunStatus, load_status
+from cai_core.workspace.runs import Run
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 60.0
 _TICK_SECONDS = 0.4
-# After trouble with the disk: long enough not to fill the log.
-_RETRY_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the dispatcher allows.
-
-    Attributes:
-        slots: workers at once, by kind of slot.
-        hang_seconds: a worker without a sign of life for that long is killed.
-        idle_seconds: with nothing to do for that long, it leaves.
-    """
-
-    slots: Mapping[Slot, int] = field(
-        default_factory=lambda: {"accelerator": ACCELERATOR_SLOTS, "remote": REMOTE_SLOTS}
-    )
-    hang_seconds: float = HANG_SECONDS
-    idle_seconds: float = IDLE_SECONDS
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """CAI_JOB_SLOTS (of the accelerator), CAI_JOB_HANG_SECONDS, CAI_DISPATCHER_IDLE."""
-        accelerator = int(os.environ.get("CAI_JOB_SLOTS") or ACCELERATOR_SLOTS)
-        return cls(
-            slots={"accelerator": accelerator, "remote": REMOTE_SLOTS},
-            hang_seconds=read_hang_seconds(),
-            idle_seconds=float(os.environ.get("CAI_DISPATCHER_IDLE") or IDLE_SECONDS),
-        )
-
-
-class _Trouble(NamedTuple):
-    """Why a queued run could not begin, and the monotonic seconds from which it is tried again."""
-
-    told: str
-    until: float
 
 
 class Dispatcher:
@@ -93,8 +46,8 @@ class Dispatcher:
     def __init__(self, workspace: Path, limits: Limits, room: GpuRoom | None) -> None:
         self._workspace, self._limits, self._room = workspace, limits, room
         self._workers = Workers(workspace, limits.hang_seconds)
-        self._runs: dict[str, Run] = {}
-        self._troubles: dict[str, _Trouble] = {}
+        self._troubles = Troubles(workspace)
+        self._readiness = Readiness(workspace, self._troubles)
         # Training runs for which the GPU could not be cleared: what is away stays away for them.
         self._without_room: set[str] = set()
         self._room_trouble = ""
@@ -124,8 +77,9 @@ class Dispatcher:
             except Exception as error:  # whatever it is, the next tick may do
                 if (told := tell_error(error)) != trouble:
                     log.warning("%s", told, exc_info=not isinstance(error, CaiError | OSError))
-                trouble, wait = told, _RETRY_SECONDS
+                trouble, wait = told, RETRY_SECONDS
             self._stop.wait(wait)
+        self._workers.end_deleted()
         os.close(lock)
 
     def tick(self) -> None:
@@ -137,40 +91,13 @@ class Dispatcher:
             CaiError: the queue cannot be read; the next tick tries again.
         """
         self._workers.look()
-        ready = self._list_ready()
+        queued, ready = self._readiness.list_ready()
+        self._without_room &= set(queued)
         full = {
             slot for slot, most in self._limits.slots.items() if self._workers.count(slot) >= most
         }
         if not any(self._try_to_begin(run, full) for run in ready):
             self._give_back()
-
-    def _list_ready(self) -> list[Run]:
-        """The queued runs whose parents have succeeded, in order; the others say what they lack."""
-        queued = load_queue(self._workspace)
-        self._troubles = {name: self._troubles[name] for name in queued if name in self._troubles}
-        self._without_room &= set(queued)
-        ready = [self._open_ready(name) for name in queued if not self._is_put_off(name)]
-        return [run for run in ready if run is not None]
-
-    def _is_put_off(self, run_id: str) -> bool:
-        trouble = self._troubles.get(run_id)
-        return trouble is not None and time.monotonic() < trouble.until
-
-    def _open_ready(self, run_id: str) -> Run | None:
-        try:
-            run = self._open(run_id)
-            if run is None:
-                return None
-            reason = explain_wait({parent: self._find_status(parent) for parent in run.parents})
-        except Exception as error:  # noqa: BLE001
-            self._note(run_id, error, lasts=_is_lasting(error))
-            return None
-        try:
-            self._tell_reason(run, reason)
-        except Exception as error:  # noqa: BLE001
-            self._note(run_id, error, lasts=False)
-            return None
-        return run if reason is None else None
 
     def _try_to_begin(self, run: Run, full: set[Slot]) -> bool:
         """Whether it was begun. Adds to `full` the slot that is kept for it."""
@@ -186,7 +113,7 @@ class Dispatcher:
                 return False
             self._begin(candidate)
         except Exception as error:  # noqa: BLE001
-            self._note(run.run_id, error, lasts=False)
+            self._troubles.note(run.run_id, error, lasts=False)
             return False
         return True
 
@@ -221,82 +148,8 @@ class Dispatcher:
                 log.warning("what was put away is not brought back: %s", told)
             self._room_trouble = told
 
-    def _note(self, run_id: str, error: Exception, *, lasts: bool) -> None:
-        """Say in log and status why a run does not begin; it is tried again unless that lasts."""
-        told, known = tell_error(error), self._troubles.get(run_id)
-        if known is None or known.told != told:
-            log.warning("%s: cannot begin: %s", run_id, told)
-        self._troubles[run_id] = _Trouble(told, time.monotonic() + _RETRY_SECONDS)
-        state = RunState.FAILED if lasts else RunState.QUEUED
-        # What is wrong may be the status itself, or the disk: then the log has to do.
-        with suppress(Exception), hold_queue(self._workspace) as queue:
-            folder = get_run_folder(self._workspace, run_id)
-            status = load_status(folder / "status.json")
-            if run_id in queue.runs and (status.state, status.reason) != (state, told):
-                done = set_state(folder, state, told, only_from={RunState.QUEUED})
-                if lasts and done:
-                    queue.remove(run_id)
-
     def _is_served_here(self) -> bool:
         return self._workers.count("accelerator") > 0 and not self._workers.training
-
-    def _open(self, run_id: str) -> Run | None:
-        """A queued run; one that is not queued any more is taken out of the queue.
-
-        Raises:
-            CaiError: its status or recipe cannot be read.
-        """
-        if not self._is_queued(run_id):
-            self._take_out(run_id)
-            return None
-        if run_id not in self._runs:
-            run = open_run(get_run_folder(self._workspace, run_id))
-            if run.run_id != run_id:
-                raise WorkspaceError(
-                    f"{run.path}: holds the run {run.run_id}; the folder was renamed or copied. "
-                    "Give it that name."
-                )
-            self._runs[run_id] = run
-        return self._runs[run_id]
-
-    def _is_queued(self, run_id: str) -> bool:
-        """Whether its status says so; False where there is none.
-
-        Raises:
-            WorkspaceError, OSError: it cannot be read, which says nothing.
-        """
-        try:
-            path = get_run_folder(self._workspace, run_id) / "status.json"
-        except WorkspaceError:  # no id at all
-            return False
-        try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return load_status(path).state is RunState.QUEUED
-
-    def _take_out(self, run_id: str) -> None:
-        with hold_queue(self._workspace) as queue:
-            # Asked again under the lock: it may just have been resumed.
-            if not self._is_queued(run_id) and queue.remove(run_id):
-                log.warning("%s: is not queued (any more); taken out of the queue", run_id)
-        self._runs.pop(run_id, None)
-
-    def _tell_reason(self, run: Run, reason: str | None) -> None:
-        """Say in its status what it waits for; what it met last stays until it begins."""
-        held = load_status(run.path / "status.json").reason
-        trouble = self._troubles.get(run.run_id)
-        if held == reason or (reason is None and trouble is not None and held == trouble.told):
-            return
-        with hold_queue(self._workspace) as queue:
-            if run.run_id in queue.runs:
-                set_state(run.path, RunState.QUEUED, reason, only_from={RunState.QUEUED})
-
-    def _find_status(self, run_id: str) -> RunStatus | None:
-        try:
-            return read_status(get_run_folder(self._workspace, run_id))
-        except WorkspaceError:
-            return None
 
     def _may_leave(self, lock: int) -> bool:
         """Let go of the lock when there was nothing to do for long; decided under the queue's."""
@@ -311,17 +164,6 @@ class Dispatcher:
             os.close(lock)
         log.info("nothing to do; leaving")
         return True
-
-
-def _is_lasting(error: BaseException | None) -> bool:
-    """Whether the run's own files are wrong; what the system refuses may pass."""
-    while error is not None:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            return False
-        if isinstance(error, MemoryError):
-            return False
-        error = error.__cause__
-    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cai_core.errors import CaiError, WorkspaceError
 from cai_core.jobs.queue import load_queue
-from cai_core.workspace.runs import open_run
+from cai_core.workspace.runs import open_run, read_status
 from cai_core.workspace.status import RunState
 
 # A page's chain is a run of its own; there may be thousands.
@@ -64,6 +65,16 @@ def list_jobs(workspace: Path, *, chains: bool = False) -> list[JobView]:
     return sorted(newest, key=_rank)
 
 
+def find_job(workspace: Path, name: str) -> JobView | None:
+    """One run as lists show it; None where there is none that can be read."""
+    if not name or name != Path(name).name or "\0" in name:
+        return None
+    try:
+        return _build_view(workspace / "runs" / name, load_queue(workspace))
+    except (CaiError, OSError, TypeError):
+        return None
+
+
 def find_run(workspace: Path, beginning: str) -> str:
     """The id of the one run whose id begins so, or is just that.
 
@@ -85,8 +96,9 @@ def find_run(workspace: Path, beginning: str) -> str:
 
 
 def _build_view(folder: Path, queue: list[str]) -> JobView:
-    run = open_run(folder)
-    status = run.status()
+    stat = (folder / "recipe.yaml").stat()
+    kind, parents = _read_head(folder, stat.st_mtime_ns, stat.st_size)
+    status = read_status(folder)
     done = total = None
     for names in _DONE_AND_TOTAL:
         if names[0] in status.counts:
@@ -97,16 +109,23 @@ def _build_view(folder: Path, queue: list[str]) -> JobView:
         reason = "is not in the queue; resume it to put it there"
     return JobView(
         run=folder.name,
-        kind=run.kind,
+        kind=kind,
         state=status.state,
         reason=reason,
         position=position,
         done=done,
         total=total,
-        parents=run.parents,
+        parents=parents,
         updated_at=status.updated_at,
         counts=status.counts,
     )
+
+
+# Recipes are frozen, and their YAML takes milliseconds to read.
+@lru_cache(maxsize=4096)
+def _read_head(folder: Path, _changed: int, _size: int) -> tuple[str, tuple[str, ...]]:
+    run = open_run(folder)
+    return run.kind, run.parents
 
 
 def _rank(view: JobView) -> tuple[int, int]:

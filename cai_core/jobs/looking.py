@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cai_core.errors import CaiError
+from cai_core.jobs.metrics_file import read_metrics_file
 from cai_core.training.checkpoints import MANIFEST
 from cai_core.workspace.journal import read_journal
 from cai_core.workspace.runs import diff_recipes, open_run
@@ -59,18 +61,17 @@ class Ancestor:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """A line for each step, in order; of a step that was done twice the last one."""
-    found: dict[int, dict[str, Any]] = {}
-    for record in read_journal(folder / "metrics.jsonl").records:
-        if isinstance(record.get("step"), int) and "loss" in record:
-            found[record["step"]] = record
-    return [found[step] for step in sorted(found)]
+    """A line for each step, in order; of a step that was done twice the last one.
+
+    Of a long run at most MOST_POINTS, every spike of the loss among them. Cheap when called
+    again: new lines alone are read.
+    """
+    return read_metrics_file(folder)[0]
 
 
 def read_notes(folder: Path) -> list[str]:
     """What the trainer said beside the numbers, e.g. of a broken checkpoint."""
-    records = read_journal(folder / "metrics.jsonl").records
-    return [str(record["event"]) for record in records if "event" in record]
+    return read_metrics_file(folder)[1]
 
 
 def read_samples(folder: Path) -> list[Sample]:
@@ -142,14 +143,28 @@ def read_dataset_counts(folder: Path) -> dict[str, Any] | None:
 
 
 def list_made_models(workspace: Path) -> dict[str, Path]:
-    """Run id → folder of the model that it made, the newest first."""
+    """Run id → folder of the model that it made and that answers, the newest first.
+
+    A reward model gives a number and no answer; it is left out.
+    """
     found = [
         config.parent
         for config in (workspace / "runs").glob("*/outputs/model/config.json")
-        if (config.parent / MANIFEST).is_file()
+        if (config.parent / MANIFEST).is_file() and _answers(config, _read_time(config))
     ]
     newest = sorted(found, key=_read_time, reverse=True)
     return {folder.parents[1].name: folder for folder in newest}
+
+
+@lru_cache(maxsize=1024)
+def _answers(config: Path, changed: float) -> bool:
+    """Whether a model's config is one of a model that writes; asked once for each file."""
+    del changed
+    try:
+        architectures = json.loads(config.read_text("utf-8")).get("architectures") or []
+    except (OSError, ValueError, AttributeError):
+        return False
+    return not any(str(name).endswith("ForSequenceClassification") for name in architectures)
 
 
 def _read_time(path: Path) -> float:

@@ -11,17 +11,16 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-import yaml
-
 from cai_core.constitution.model import NAME_PATTERN, NAME_RULE
 from cai_core.errors import CaiError, RecipeError
+from cai_core.jobs.plan_rlaif import KINDS as RLAIF_KINDS
+from cai_core.jobs.plan_rlaif import RlaifKind, RlaifPlan, list_keys, parse_rlaif
+from cai_core.jobs.plan_yaml import parse_yaml
 from cai_core.pipeline.recipe import ChainRecipe, parse_chain_recipe
 from cai_core.records import PromptKind
 from cai_core.training.recipe import SftRecipe, parse_sft_recipe
@@ -90,7 +89,7 @@ class Plan:
     """
 
     name: str
-    runs: tuple[RevisePlan | SftPlan, ...]
+    runs: tuple[RevisePlan | SftPlan | RlaifPlan, ...]
     names: tuple[str, ...]
 
 
@@ -132,7 +131,9 @@ def parse_plan(text: str, source: str, faults: Faults) -> Plan:
     Raises:
         RecipeError: it is no YAML, or no mapping.
     """
-    document = _parse_yaml(text, source)
+    document = parse_yaml(text, source)
+    if not isinstance(document, dict):
+        raise RecipeError(f"{source}: holds no mapping. Write its keys: {', '.join(FILE_KEYS)}.")
     _check_keys(document, FILE_KEYS, "", "", faults)
     if document.get("format") != FORMAT:
         told = f"is {document.get('format')!r}; this version reads format {FORMAT}."
@@ -143,7 +144,7 @@ def parse_plan(text: str, source: str, faults: Faults) -> Plan:
         faults.add("", "runs", "is no list of runs. Begin each one with `- name:`.")
         entries = []
     names: list[str] = []
-    runs: list[RevisePlan | SftPlan] = []
+    runs: list[RevisePlan | SftPlan | RlaifPlan] = []
     for number, entry in enumerate(entries, start=1):
         read = _read_run(entry, number, names, faults)
         if read is not None:
@@ -153,7 +154,7 @@ def parse_plan(text: str, source: str, faults: Faults) -> Plan:
 
 def _read_run(
     entry: object, number: int, names: list[str], faults: Faults
-) -> RevisePlan | SftPlan | None:
+) -> RevisePlan | SftPlan | RlaifPlan | None:
     """One run, None where it has a fault; its name joins `names`."""
     before = len(faults)
     if not isinstance(entry, dict):
@@ -164,14 +165,17 @@ def _read_run(
     if name and name in names:
         faults.add(shown, "name", "is another run's too. Choose another name.")
     names.append(name)
-    read: RevisePlan | SftPlan | None = None
+    read: RevisePlan | SftPlan | RlaifPlan | None = None
     match entry.get("kind"):
         case "revise":
             read = _read_revise(name, entry, faults)
         case "sft":
             read = _read_sft(name, entry, faults)
+        case "label" | "reward" | "dpo" | "rl" as kind:
+            read = _read_rlaif(name, kind, entry, faults)
         case kind:
-            faults.add(shown, "kind", f"is {kind!r}. Use one of revise, sft.")
+            known = ", ".join(("revise", "sft", *RLAIF_KINDS))
+            faults.add(shown, "kind", f"is {kind!r}. Use one of {known}.")
     return read if len(faults) == before else None
 
 
@@ -247,6 +251,24 @@ def _read_sft(name: str, entry: Mapping[str, Any], faults: Faults) -> SftPlan | 
         return None
 
 
+def _read_rlaif(
+    name: str, kind: RlaifKind, entry: Mapping[str, Any], faults: Faults
+) -> RlaifPlan | None:
+    before = len(faults)
+    _check_keys(entry, list_keys(kind), name, "", faults)
+    where = _read_where(name, entry.get("where"), faults)
+    if len(faults) > before:
+        return None
+    values = dict(entry)
+    if "where" in values:
+        values["where"] = where
+    try:
+        return parse_rlaif(name, kind, values)
+    except RecipeError as error:
+        faults.add(name, "", str(error))
+        return None
+
+
 def _check_type(name: str, key: str, value: object, default: object, faults: Faults) -> None:
     """Told by its default; the recipe itself checks the range."""
     match default:
@@ -278,35 +300,3 @@ def _check_keys(
     if unknown := sorted(str(name) for name in document if name not in known):
         told = f"unknown keys {', '.join(unknown)}. Known are: {', '.join(known)}."
         faults.add(run, key, told)
-
-
-class _PlanLoader(yaml.SafeLoader):
-    """SafeLoader that reads 3e-4 as a number, and refuses aliases and keys that come twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are refused; write the values out")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        if twice := sorted(name for name, count in names.items() if count > 1):
-            line = node.start_mark.line + 1
-            raise yaml.YAMLError(f"{', '.join(twice)} comes twice in the mapping of line {line}")
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 wants a point (3.0e-4) and takes 3e-4 for a text.
-_PlanLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("-+0123456789")
-)
-
-
-def _parse_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        document = yaml.load(text, Loader=_PlanLoader)
-    except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
-        raise RecipeError(f"{source}: broken: {error}. Correct the file.") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"{source}: holds no mapping. Write its keys: {', '.join(FILE_KEYS)}.")
-    return document

@@ -15,10 +15,12 @@ from cai_core.workspace.files import replace_file
 from cai_core.workspace.locks import take_lock, try_lock
 from cai_core.workspace.runs import read_status
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
+from cai_core.workspace.stops import WORKER_RECORD as WORKER_RECORD
+from cai_core.workspace.stops import find_stopper
 
-WORKER_LOCK, WORKER_RECORD, WORKER_LOG = "worker.lock", "worker.json", "worker.log"
+WORKER_LOCK, WORKER_LOG = "worker.lock", "worker.log"
 STARTING = "its worker is starting"
-# The exit status of a worker that a person stopped.
+# The exit status of a worker that was made to stop.
 STOPPED = 3
 # Whoever is in one of these may be put into the queue (again).
 RESUMABLE = frozenset({RunState.INTERRUPTED, RunState.CANCELLED, RunState.FAILED})
@@ -136,7 +138,10 @@ def _settle(queue: Queue, run_folder: Path, reason: str, exit_code: int | None) 
     # It was begun and never came to write a status.
     state, told = RunState.INTERRUPTED, f"{reason} It had not begun."
     if exit_code in (-signal.SIGTERM, STOPPED):
-        state, told = RunState.CANCELLED, "stopped before it began"
+        if (name := find_stopper(run_folder)) is not None:
+            state, told = RunState.CANCELLED, f"stopped by {name} before it began"
+        else:
+            told = "the system ended it before it began; resume to go on"
     elif exit_code is not None and exit_code > 0:
         state, told = RunState.FAILED, f"{reason} See its log."
     set_state(run_folder, state, told, only_from={RunState.QUEUED})

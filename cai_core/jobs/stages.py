@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from cai_core.errors import RecipeError, WorkspaceError
+from cai_core.errors import RecipeError
+from cai_core.jobs.dpo_stage import run_dpo
+from cai_core.jobs.label_stage import run_label
+from cai_core.jobs.reward_stage import run_reward
+from cai_core.pipeline.chain_records import read_chain_records
 from cai_core.pipeline.connect import launch
 from cai_core.pipeline.inputs import load_inputs
 from cai_core.pipeline.progress import Progress
 from cai_core.pipeline.recipe import parse_revise_recipe
-from cai_core.pipeline.revise import CHAINS
 from cai_core.pipeline.revise_stage import list_models, run_revise_stage
 from cai_core.training.datasets import SftDataset, build_sft_dataset
 from cai_core.training.recipe import parse_sft_recipe
-from cai_core.workspace.journal import read_lines
 from cai_core.workspace.runs import Run
 
 log = logging.getLogger(__name__)
@@ -37,28 +38,18 @@ def run_stage(run: Run, workspace: Path) -> None:
             _run_revise(run, workspace)
         case "sft":
             _run_sft(run, workspace)
+        case "label":
+            run_label(run, workspace)
+        case "reward":
+            run_reward(run, workspace)
+        case "dpo":
+            run_dpo(run, workspace)
+        case "rl":
+            from cai_core.jobs.rl_stage import run_rl
+
+            run_rl(run, workspace)
         case _:
             raise RecipeError(f"{run.path}: no worker can do a run of kind {run.kind!r}.")
-
-
-def read_chain_records(run_folder: Path) -> Iterator[dict[str, Any]]:
-    """The chains that a `revise` run made, in its order.
-
-    Raises:
-        WorkspaceError: it made none, or a line is damaged.
-    """
-    path = run_folder / "outputs" / CHAINS
-    if not path.exists():
-        raise WorkspaceError(
-            f"{path}: is not there. Resume {run_folder.name}, or choose a run that has succeeded."
-        )
-    for line in read_lines(path):
-        if line.record is None:
-            raise WorkspaceError(
-                f"{path}:{line.number}: {line.damage}. Delete the file and repeat the run's "
-                "command; it is made anew from the rows."
-            )
-        yield line.record
 
 
 def _run_revise(run: Run, workspace: Path) -> None:

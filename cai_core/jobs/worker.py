@@ -26,6 +26,7 @@ from cai_core.errors import (
     ServerUnavailableError,
     WorkspaceError,
 )
+from cai_core.jobs.forecast_usage import UsageMeter
 from cai_core.jobs.heartbeat import start_heartbeat
 from cai_core.jobs.process import ProcessRecord, save_process
 from cai_core.jobs.run_files import (
@@ -39,6 +40,7 @@ from cai_core.jobs.stages import run_stage
 from cai_core.workspace.locks import try_lock
 from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState, load_status
+from cai_core.workspace.stops import explain_stop
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +86,19 @@ def _do_run(run: Run) -> int:
         log.info("%s: finished already", run.run_id)
         return DONE
     log.info("%s: begins, pid %d", run.run_id, os.getpid())
+    meter = UsageMeter(run)
+    try:
+        return _do_stage(run)
+    finally:
+        meter.end()
+
+
+def _do_stage(run: Run) -> int:
     try:
         run_stage(run, run.path.parents[1])
     except _STOPPED_BY_PERSON:
         log.info("%s: stopped; what is finished is kept", run.run_id)
-        _say(run, RunState.CANCELLED, "stopped by the person")
+        _say(run, *explain_stop(run.path))
         return STOPPED
     except LockHeldError as error:
         log.error("%s", error)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cai_core.errors import CaiError
 from cai_core.jobs.heartbeat import load_heartbeat
 from cai_core.jobs.process import ProcessRecord, save_process, spawn
 from cai_core.jobs.queue import Queue, hold_queue
@@ -26,9 +25,11 @@ from cai_core.jobs.run_files import (
     set_state,
 )
 from cai_core.jobs.schedule import TRAINING_KINDS, Candidate, Slot, find_slot
+from cai_core.jobs.troubles import tell_error
 from cai_core.workspace.locks import live_writer, try_lock
 from cai_core.workspace.runs import Run, open_run
 from cai_core.workspace.status import RunState, load_status
+from cai_core.workspace.stops import clear_stop
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class _Worker:
         killed: why we ended it.
         trouble: why it could not be looked at; it takes no slot meanwhile when it is over.
         over: whether it was, at the last look.
+        known: its process as the folder last said.
     """
 
     run: Run
@@ -55,17 +57,24 @@ class _Worker:
     killed: str = ""
     trouble: str = ""
     over: bool = False
+    known: ProcessRecord | None = None
 
     @property
     def pid(self) -> int:
-        record = load_worker(self.run.path)
+        record = self.record
         return self.process.pid if self.process else record.pid if record else 0
+
+    @property
+    def record(self) -> ProcessRecord | None:
+        """Its process, from its folder, and as it was last known where that is gone."""
+        self.known = load_worker(self.run.path) or self.known
+        return self.known
 
     def is_over(self) -> bool:
         """Whether it seems to be gone; its lock decides."""
         if self.process is not None:
             return self.process.poll() is not None
-        record = load_worker(self.run.path)
+        record = self.record
         return record is None or not record.is_alive()
 
     def last_sign(self) -> float:
@@ -125,6 +134,7 @@ class Workers:
             try:
                 if _may_begin(run):
                     set_state(run.path, RunState.QUEUED, STARTING, only_from={RunState.QUEUED})
+                    clear_stop(run.path)
                     self._watch(run, self._start(run, lock), candidate.slot)
             finally:
                 os.close(lock)
@@ -157,10 +167,19 @@ class Workers:
                     log.warning("%s: its worker cannot be watched: %s", worker.run.run_id, told)
                 worker.trouble = told
 
+    def end_deleted(self) -> None:
+        """Kill those whose run folder is gone, e.g. with the whole workspace."""
+        for worker in list(self._workers.values()):
+            if not worker.is_over() and _is_gone(worker.run.path):
+                self._kill_deleted(worker)
+
     def _look_at(self, worker: _Worker, now: float) -> None:
         worker.over = worker.is_over()
         if worker.over:
             self._bury(worker)
+            return
+        if _is_gone(worker.run.path):
+            self._kill_deleted(worker)
             return
         silent = now - max(worker.last_sign(), self._awake)
         if silent > self._hang and not worker.killed:
@@ -200,14 +219,18 @@ class Workers:
             return
         if process is None:
             log.info("%s: its worker lives and is watched", run.run_id)
+        known = ProcessRecord.of(process.pid) if process is not None else load_worker(run.path)
         self._workers[run.run_id] = _Worker(
-            run=run, slot=slot, process=process, since=self._clock()
+            run=run, slot=slot, process=process, since=self._clock(), known=known
         )
 
+    def _kill_deleted(self, worker: _Worker) -> None:
+        if not worker.killed and worker.record is not None and worker.record.kill_group():
+            worker.killed = "its folder was deleted"
+            log.warning("%s: its folder was deleted; its worker is ended", worker.run.run_id)
+
     def _kill(self, worker: _Worker, silent: float) -> None:
-        record = load_worker(worker.run.path)
-        if record is None and worker.process is not None:  # its folder was deleted
-            record = ProcessRecord.of(worker.process.pid)
+        record = worker.record
         if record is None or not record.kill_group():
             return
         worker.killed = (
@@ -218,8 +241,8 @@ class Workers:
 
     def _bury(self, worker: _Worker) -> None:
         if _is_gone(worker.run.path):
-            if worker.process is not None:
-                ProcessRecord.of(worker.process.pid).kill_orphans()
+            if worker.record is not None:
+                worker.record.kill_orphans()
             del self._workers[worker.run.run_id]
             log.warning("%s: ended, and its folder is gone", worker.run.run_id)
             return
@@ -230,13 +253,6 @@ class Workers:
             log.info("%s: ended, %s", worker.run.run_id, "?" if code is None else code)
         elif (record := load_worker(worker.run.path)) is not None:
             record.kill_orphans()
-
-
-def tell_error(error: Exception) -> str:
-    """What an error says, for a person; of an unforeseen one also its kind."""
-    if isinstance(error, CaiError | OSError):
-        return str(error)
-    return f"unforeseen {type(error).__name__}: {error}"
 
 
 def _is_gone(folder: Path) -> bool:

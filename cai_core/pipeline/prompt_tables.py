@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cai_core.errors import PromptFileError
+from cai_core.pipeline.csv_lines import CsvLines
 from cai_core.pipeline.prompt_file import MAX_LINE_BYTES, RejectedLine, parse_prompt_line
 from cai_core.pipeline.prompt_hub import PREFIX, fetch_dataset
 from cai_core.records import Prompt, PromptKind
@@ -190,15 +191,17 @@ def _read_csv(path: Path, column: str | None) -> Iterator[_Record]:
     csv.field_size_limit(MAX_LINE_BYTES)
     ended = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
+        with CsvLines(path) as lines:
+            rows = csv.reader(lines, strict=True)
             header = next(rows, [])
             if len(set(header)) < len(header):
                 raise PromptFileError(f"{path}: names a column twice. Rename one of the two.")
             _check_column(path, header, column)
             ended = rows.line_num
+            lines.end_record()
             for cells in rows:
                 number, ended = ended + 1, rows.line_num
+                lines.end_record()
                 if len(cells) == len(header):
                     yield number, _clean_cells(dict(zip(header, cells, strict=True)))
                 elif cells:

@@ -22,6 +22,7 @@ from cai_core.workspace.journal import encode_record
 from cai_core.workspace.rows import Row, RowIndex
 from cai_core.workspace.runs import Run
 from cai_core.workspace.status import RunState
+from cai_core.workspace.stops import explain_stop
 from cai_core.workspace.writer import RunWriter
 
 KIND = "revise"
@@ -72,7 +73,8 @@ async def run_revise(
                 )
             save_chains(run, prompts, setup.recipe, setup.constitution)
         except (asyncio.CancelledError, Cancelled):
-            writer.set_status(RunState.CANCELLED, reason="stopped by the person")
+            state, reason = explain_stop(run.path)
+            writer.set_status(state, reason=reason)
             raise
         except CaiError as error:
             writer.set_status(RunState.INTERRUPTED, reason=str(error))

@@ -26,6 +26,12 @@ REASONED_INSTRUCTION = (
     'Think it through, then end with one line: "Verdict: A", "Verdict: B" or "Verdict: Tie".'
 )
 PLAIN_INSTRUCTION = "Answer with one word: A, B or Tie."
+# Of `build_score` alone; the other prompts are those of TEMPLATE_VERSION.
+SCORE_VERSION = "chat-score/1"
+SCORE_INSTRUCTION = (
+    "Rate how well the response keeps to this, from 1 (not at all) to 10 (wholly). Answer with "
+    "one number."
+)
 
 
 def build_response(
@@ -83,6 +89,19 @@ def build_comparison(
     content = (
         f"Conversation:\n{build_transcript(conversation)}\n\n{principle.comparison_request}\n\n"
         f"Response A:\n{response_a}\n\nResponse B:\n{response_b}\n\n{instruction}"
+    )
+    return (Message("user", content),)
+
+
+def build_score(conversation: Conversation, response: str, principle: Principle) -> Conversation:
+    """The judge's prompt for one response: how well it keeps to the principle, 1 to 10.
+
+    For rewards without a reward model (arXiv 2309.00267, section 2.2.2); the principle stands
+    where a comparison has it. Its version is SCORE_VERSION.
+    """
+    content = (
+        f"Conversation:\n{build_transcript(conversation)}\n\n{principle.text}\n\n"
+        f"Response:\n{response}\n\n{SCORE_INSTRUCTION}"
     )
     return (Message("user", content),)
 

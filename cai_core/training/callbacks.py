@@ -1,4 +1,4 @@
-"""What happens beside the training steps: log lines, status, stopping, samples."""
+"""What happens beside the training steps: log lines, status, stopping."""
 
 from __future__ import annotations
 
@@ -6,30 +6,20 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import torch
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cai_core.errors import ModelError
-from cai_core.records import Conversation
 from cai_core.workspace.status import RunState
 from cai_core.workspace.writer import RunWriter
 
 _STATUS_SECONDS = 1.0
-# Of TRL's log, what a page shows; the rest is its own bookkeeping.
-_SHOWN = ("loss", "grad_norm", "learning_rate", "mean_token_accuracy", "entropy", "num_tokens")
-SAMPLE_TOKENS = 128
+# Of TRL's log in fine-tuning, what a page shows; the rest is its own bookkeeping.
+SFT_SHOWN = ("loss", "grad_norm", "learning_rate", "mean_token_accuracy", "entropy", "num_tokens")
 
 
 class StopFlag:
@@ -69,8 +59,12 @@ def stoppable() -> Iterator[StopFlag]:
 class Watching(TrainerCallback):
     """Writes metrics.jsonl and the status, and ends the training when it is asked to.
 
+    Args:
+        shown: names of TRL's log that go into metrics.jsonl.
+
     Attributes:
         seconds: spent between the steps' beginnings and ends, i.e. in training alone.
+        loss: of the last log line; None before the first.
     """
 
     def __init__(
@@ -78,12 +72,14 @@ class Watching(TrainerCallback):
         writer: RunWriter,
         stop: StopFlag,
         on_log: Callable[[Mapping[str, Any]], None] | None,
+        shown: Collection[str] = SFT_SHOWN,
     ) -> None:
         self.seconds = 0.0
         self.loss: float | None = None
         self._writer = writer
         self._stop = stop
         self._on_log = on_log
+        self._shown = shown
         self._began = 0.0
         self._told_at = -_STATUS_SECONDS
         self._tokens_at: tuple[float, float] | None = None
@@ -123,7 +119,7 @@ class Watching(TrainerCallback):
                 f"the gradient is not finite in step {state.global_step}. The checkpoint before "
                 "it is kept. Lower the learning rate, or look at the examples."
             )
-        line = {"step": state.global_step, **{key: logs[key] for key in _SHOWN if key in logs}}
+        line = {"step": state.global_step, **{key: logs[key] for key in self._shown if key in logs}}
         tokens, before = logs.get("num_tokens"), self._tokens_at
         if tokens is not None:
             self._tokens_at = (float(tokens), self.seconds)
@@ -143,78 +139,3 @@ class Watching(TrainerCallback):
         """The status: steps done and in all."""
         counts = {"steps_done": state.global_step, "steps_total": state.max_steps}
         self._writer.set_status(RunState.RUNNING, counts=counts)
-
-
-class Sampling(TrainerCallback):
-    """Greedy answers to the same prompts, every so many steps. Draws no random number.
-
-    Attributes:
-        seconds: spent here.
-    """
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        prompts: Sequence[Conversation],
-        every: int,
-        save: Callable[[int, list[str]], None],
-    ) -> None:
-        self.seconds = 0.0
-        self._tokenizer = tokenizer
-        self._prompts = prompts
-        self._every = every
-        self._save = save
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: PreTrainedModel | None = None,
-        **_: Any,
-    ) -> None:
-        """Sample where it is time; the last step is sampled at the end."""
-        last = state.global_step >= state.max_steps
-        if model is not None and self._every and not last and not state.global_step % self._every:
-            self.sample(model, state.global_step)
-
-    def sample(self, model: PreTrainedModel, step: int) -> None:
-        """Answer the prompts now."""
-        started = time.perf_counter()
-        if self._prompts:
-            self._save(step, answer_greedily(model, self._tokenizer, self._prompts))
-        self.seconds += time.perf_counter() - started
-
-
-@torch.inference_mode()
-def answer_greedily(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Conversation],
-    max_tokens: int = SAMPLE_TOKENS,
-) -> list[str]:
-    """One answer for each prompt, as one batch; the model is left in the mode it was in."""
-    texts = [
-        tokenizer.apply_chat_template(
-            [turn.as_dict() for turn in prompt], tokenize=False, add_generation_prompt=True
-        )
-        for prompt in prompts
-    ]
-    inputs = tokenizer(
-        texts,
-        return_tensors="pt",
-        padding=True,
-        padding_side="left",
-        add_special_tokens=False,
-        return_token_type_ids=False,
-    ).to(model.device)
-    was_training = model.training
-    model.eval()  # type: ignore[no-untyped-call]
-    try:
-        output = model.generate(  # type: ignore[operator]
-            **inputs, do_sample=False, max_new_tokens=max_tokens, use_cache=True
-        )
-    finally:
-        model.train(was_training)
-    answers = output[:, inputs["input_ids"].shape[1] :]
-    return list(tokenizer.batch_decode(answers, skip_special_tokens=True))

@@ -39,6 +39,8 @@ class PromptSetVersion:
         prompts, rejected: how many lines were prompts, and how many were none.
         rejected_hash: names the file of the latter, None where there are none.
         kinds, splits: kind or split (without `split:`) → how many prompts.
+        tags: its commonest other tags → how many prompts; empty for what was added before tags
+            were counted.
         actor, at: who, and when (UTC, ISO 8601); empty for the shipped set.
     """
 
@@ -52,6 +54,7 @@ class PromptSetVersion:
     rejected_hash: str | None
     kinds: Mapping[str, int]
     splits: Mapping[str, int]
+    tags: Mapping[str, int]
     actor: str
     at: str
 
@@ -190,6 +193,7 @@ def _build_version(event: Mapping[str, Any], number: int) -> PromptSetVersion:
         rejected_hash=_read_hash(event.get("rejected_hash")),
         kinds=_read_counts(event.get("kinds")),
         splits=_read_counts(event.get("splits")),
+        tags=_read_counts(event.get("tags")),
         actor=event["actor"],
         at=event["at"],
     )

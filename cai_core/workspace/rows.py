@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cai_core.errors import WorkspaceError
-from cai_core.records import Finding, ModelInfo, Prompt, StepKind
+from cai_core.records import Finding, ModelInfo, Prompt, StepKind, Verdict
 from cai_core.workspace.journal import is_header, parse_line, read_lines
 from cai_core.workspace.runs import RowFile, Run
 
@@ -30,14 +30,19 @@ class Row:
     Attributes:
         step: label within the chain, e.g. `response`, `critique-2`; part of the row's id.
         index, round: as in `records.Step`.
-        order: 0, or which response came first where a comparison is asked in both orders.
+        sample: of the chain; of a label, the comparison's place in comparisons.jsonl.
+        order: 0, or 1 where a comparison was asked with response B shown first.
         cot: index of the chain of thought, 0 where there is one or none.
-        role: which model of the recipe was asked: `policy` or `critic`.
+        role: which model of the recipe was asked.
         prompt: the prompt itself (conversation, kind, tags), on initial responses only.
-        text: the model's raw text; None on an error row.
+        text: the model's raw text; None on an error row, and where a label was scored alone.
         reasoning: what a reasoning model thought before it, raw; None where it told nothing.
         error: why there is no text; `error_kind` is the exception's name. Final for the row.
         seconds: wall time from sending to the last token.
+        comparison_id: of what a label is about; None on other rows.
+        verdict: what a label's text says, in the order shown (`A` is the response shown first);
+            None where nothing was generated.
+        scoring: of a label: how probable each verdict is (`label_answers.build_scoring`).
     """
 
     run_id: str
@@ -53,7 +58,7 @@ class Row:
     sample: int
     order: int = 0
     cot: int = 0
-    role: Literal["policy", "critic"]
+    role: Literal["policy", "critic", "feedback"]
     principle_id: str | None
     model_id: str
     weights_hash: str | None
@@ -72,36 +77,43 @@ class Row:
     error: str | None = None
     error_kind: str | None = None
     reasoning: str | None = None
+    comparison_id: str | None = None
+    verdict: Verdict | None = None
+    scoring: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain form for the row file; `parse_row` is the inverse."""
         # Not dataclasses.asdict: it copies every value deeply, which took a third of the
         # runner's own time.
         plain = {name: getattr(self, name) for name in _NAMES}
-        if self.reasoning is None:
-            del plain["reasoning"]
+        for name in _SELDOM:
+            if plain[name] is None:
+                del plain[name]
         return plain
 
 
 _NAMES = tuple(field.name for field in fields(Row))
 _FIELDS = frozenset(_NAMES)
+# Left out of the record where they are None: most rows have none of them.
+_SELDOM = ("reasoning", "comparison_id", "verdict", "scoring")
 
 
 def parse_row(record: Mapping[str, Any]) -> Row:
     """Read one record of a row file.
 
     Raises:
-        ValueError: a field is missing or unknown, or a kind or finding is no such word.
+        ValueError: a field is missing or unknown, or a kind, finding or verdict is no such word.
     """
     if unknown := sorted(record.keys() - _FIELDS):
         raise ValueError(f"unknown fields {unknown}")
-    finding = record.get("finding")
+    finding, verdict = record.get("finding"), record.get("verdict")
     try:
         return Row(
             **{
                 **record,
                 "kind": StepKind(record["kind"]),
                 "finding": None if finding is None else Finding(finding),
+                "verdict": None if verdict is None else Verdict(verdict),
             }
         )
     except (TypeError, KeyError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,7 +40,7 @@ runs:
     learning_rate: 3.0e-4
     batch_size: 4
     micro_batch: 4
-    epochs: 40
+    epochs: 24
     max_length: 384
     precision: fp32
     save_steps: 20
@@ -98,7 +99,12 @@ def test_launched_left_alone_stopped_resumed_and_opened(
         page = open_page(f"{app.url}runs")
         expect(main(page).get_by_text("Nothing has run here yet")).to_be_visible()
         write_plan(page, PLAN)
-        expect(main(page).get_by_text("small-tuned-")).to_be_visible()
+        expect(main(page).get_by_text("small-tuned-").first).to_be_visible()
+        limit = main(page).get_by_label("Number of prompts")
+        limit.fill("20")
+        limit.press("Enter")
+        expect(main(page).get_by_label("Plan", exact=True)).to_have_value(re.compile("limit: 20}"))
+        assert overflow(page) <= 0
         press(main(page), "Launch")
         expect(main(page).get_by_text("2 runs are handed in")).to_be_visible()
         page.close()
@@ -111,7 +117,7 @@ def test_launched_left_alone_stopped_resumed_and_opened(
         press(tuned, "Stop and save")
         expect(tuned.get_by_text("cancelled", exact=True)).to_be_visible()
         stopped = steps_done(workspace)
-        assert stopped < 240
+        assert stopped < 120
         press(tuned, "Open")
         expect(main(page).get_by_text("loss now")).to_be_visible()
         main(page).get_by_role("tab", name="Checkpoints").click()
@@ -121,7 +127,7 @@ def test_launched_left_alone_stopped_resumed_and_opened(
         expect(main(page).get_by_text("succeeded", exact=True)).to_be_visible()
         main(page).get_by_role("tab", name="Samples").click()
         expect(main(page).get_by_text("before", exact=True).first).to_be_visible()
-        expect(main(page).get_by_text("after 240 steps", exact=True).first).to_be_visible()
+        expect(main(page).get_by_text("after 120 steps", exact=True).first).to_be_visible()
         main(page).get_by_role("tab", name="Lineage").click()
         expect(main(page).locator("svg .node")).to_have_count(2)
         assert overflow(page) <= 0

@@ -298,6 +298,7 @@ def test_a_folder_that_is_deleted_under_its_worker_stops_nothing(background: Bac
         background.submit("after-deleted", seed=41)
         background.wait_for("after-deleted", RunState.SUCCEEDED)
         assert background.dispatcher().is_alive()
+        wait_for_end(worker)
     finally:
         worker.kill_group()
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -108,3 +109,16 @@ def _save(
     kind(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_reward_llama(folder: Path) -> Path:
+    """A reward model: one output, read at the last token. Its head is wide, so rewards differ."""
+    tokenizer = build_tokenizer()
+    config = LlamaConfig(
+        **_sizes(tokenizer),
+        head_dim=32,
+        num_key_value_heads=1,
+        max_position_embeddings=CONTEXT,
+        num_labels=1,
+    )
+    return _save(LlamaForSequenceClassification, config, tokenizer, folder)

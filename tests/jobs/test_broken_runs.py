@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cai_core.errors import ServerUnavailableError, WorkspaceError
-from cai_core.jobs import dispatcher as dispatching
+from cai_core.jobs import readiness, troubles
 from cai_core.jobs import workers as watched
-from cai_core.jobs.dispatcher import Dispatcher, Limits
+from cai_core.jobs.dispatcher import Dispatcher
+from cai_core.jobs.limits import Limits
 from cai_core.jobs.process import ProcessRecord, save_process, spawn
 from cai_core.jobs.queue import hold_queue, load_queue
 from cai_core.jobs.run_files import STOPPED, WORKER_LOCK, WORKER_LOG, WORKER_RECORD, bury
@@ -21,6 +23,7 @@ from cai_core.jobs.workers import Workers
 from cai_core.workspace.locks import try_lock
 from cai_core.workspace.runs import Run, create_run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
+from cai_core.workspace.stops import leave_stop
 
 
 class Room:
@@ -125,8 +128,8 @@ def test_want_of_descriptors_takes_nobody_out_and_fails_nobody(
         raise WorkspaceError(f"{path}: cannot be read.") from OSError(24, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(dispatching, "load_status", refuse)
-        patch.setattr(dispatching, "_RETRY_SECONDS", 0)
+        patch.setattr(readiness, "load_status", refuse)
+        patch.setattr(troubles, "RETRY_SECONDS", 0)
         made = tick(tmp_path)
     assert load_queue(tmp_path) == ["r"]
     assert load_status(run.path / "status.json").state is RunState.QUEUED
@@ -180,9 +183,15 @@ def begin_running(workspace: Path, run_id: str) -> Run:
 def test_a_worker_whose_run_was_deleted_blocks_nobody(tmp_path: Path, what: str, caplog) -> None:
     runs = [begin_running(tmp_path, name) for name in ("a", "b")]
     locks = [try_lock(run.path / WORKER_LOCK) for run in runs]
+    sleepers = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in runs]
+    for run, sleeper in zip(runs, sleepers, strict=True):
+        save_process(run.path / WORKER_RECORD, ProcessRecord.of(sleeper.pid))
     workers = Workers(tmp_path, 100)
     workers.adopt()
     assert workers.count("accelerator") == 2
+    for sleeper in sleepers:
+        sleeper.kill()
+        sleeper.wait()
     for lock in locks:
         assert lock is not None
         os.close(lock)
@@ -215,9 +224,14 @@ def test_a_broken_folder_is_left_out_of_the_adoption(tmp_path: Path, caplog) -> 
         os.close(lock)
 
 
-def test_who_was_stopped_before_it_began_is_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopper", ["ann", None])
+def test_who_was_stopped_before_it_began_says_by_whom(tmp_path: Path, stopper: str | None) -> None:
     run = make(tmp_path, "r")
+    if stopper:
+        leave_stop(run.path, stopper)
     with hold_queue(tmp_path) as queue:
         queue.remove("r")
     assert bury(tmp_path, run.path, "its worker ended.", exit_code=STOPPED)
-    assert load_status(run.path / "status.json").state is RunState.CANCELLED
+    status = load_status(run.path / "status.json")
+    assert status.state is (RunState.CANCELLED if stopper else RunState.INTERRUPTED)
+    assert (stopper or "the system") in str(status.reason)

@@ -13,12 +13,14 @@ from cai_core.actions import jobs
 from cai_core.errors import (
     RecipeError,
     UnknownModelError,
+    WorkspaceError,
 )
+from cai_core.jobs.clone import list_changeable
 from cai_core.jobs.queue import load_queue
 from cai_core.pipeline.inputs import load_inputs
 from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
 from cai_core.workspace.events import Topic, read_events
-from cai_core.workspace.runs import Run
+from cai_core.workspace.runs import Run, create_run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 from tests.jobs.background import make_spec
 
@@ -57,7 +59,8 @@ def test_a_clone_is_a_run_of_its_own_with_the_same_inputs(tmp_path: Path) -> Non
 
 
 def test_a_clone_names_the_runs_that_made_its_models(tmp_path: Path) -> None:
-    recipe = {"base": "demo", "base_hash": "x" * 64, "sources": [{"run": "data"}]}
+    sources = [{"run": "data"}]
+    recipe = {"base": "demo", "base_hash": "x" * 64, "sources": sources, "max_length": 256}
     spec = replace(make_spec("t"), kind="sft", recipe=recipe, parents=("data",), inputs={})
     jobs.submit(LOCAL_ACTOR, tmp_path, spec)
     model = tmp_path / "runs" / "first" / "outputs" / "model"
@@ -116,3 +119,31 @@ def test_a_clone_with_a_value_of_another_kind_is_refused(
     jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
     with pytest.raises(RecipeError):
         jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", changes)
+
+
+def test_what_is_listed_as_changeable_can_be_changed(tmp_path: Path) -> None:
+    run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    held = list_changeable(run)
+    assert (held["chain.seed"], held["model"]) == (1, "demo")
+    assert not [key for key in held if key.startswith(("prompts", "constitution", "limit"))]
+    for key, value in held.items():
+        with pytest.raises(RecipeError, match="nothing is changed"):
+            jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", {key: value})
+
+
+def test_a_made_model_is_named_by_its_run(tmp_path: Path) -> None:
+    jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
+    model = tmp_path / "runs" / "made" / "outputs" / "model"
+    model.mkdir(parents=True)
+    clone = jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", {"model": "run:made"})
+    assert clone.recipe["model"] == str(model.absolute())
+    assert clone.parents == ("made",)
+    for name in ("run:", "run:..", "run:../runs/made", "run:gone", "run:r"):
+        with pytest.raises(RecipeError, match="no run of that id made a model"):
+            jobs.clone_run(LOCAL_ACTOR, tmp_path, "r", {"model": name})
+
+
+def test_only_runs_of_kinds_with_a_recipe_to_change_are_cloned(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "runs" / "x", kind="label", recipe={"a": 1})
+    with pytest.raises(WorkspaceError, match="kind label cannot be cloned"):
+        list_changeable(run)

@@ -10,8 +10,9 @@ import pytest
 from cai_core.inference.endpoints import EndpointBook
 from cai_core.inference.vllm_server import ensure_vllm, find_vllm
 from cai_core.jobs import dispatcher as dispatching
-from cai_core.jobs.dispatcher import Dispatcher, Limits
+from cai_core.jobs.dispatcher import Dispatcher
 from cai_core.jobs.gpu_room import GpuRoom
+from cai_core.jobs.limits import Limits
 from cai_core.jobs.queue import hold_queue
 from cai_core.workspace.endpoints import write_endpoints
 from cai_core.workspace.runs import create_run

@@ -54,7 +54,7 @@ def test_all_faults_are_told_at_once() -> None:
         {**CHAINS, "colour": "red", "model": 3, "where": {"limit": 0, "kinds": ["nice"], "x": 1}},
         {**SL, "epochs": "two", "learning_rate": "fast", "packing": 1, "steps": 5},
         {**CHAINS, "chain": {"revisions": -1}, "prompts": ""},
-        {**SL, "name": "b", "kind": "dpo"},
+        {**SL, "name": "b", "kind": "ppo"},
         name="a b",
         extra=1,
     )
@@ -73,7 +73,7 @@ def test_all_faults_are_told_at_once() -> None:
         "p.yaml: run 'chains': name: is another run's too.",
         "p.yaml: run 'chains': prompts: is '', not a name or path.",
         "p.yaml: run 'chains': chain: revisions is -1. Give a whole number from 0.",
-        "p.yaml: run 'b': kind: is 'dpo'. Use one of revise, sft.",
+        "p.yaml: run 'b': kind: is 'ppo'. Use one of revise, sft, label, reward, dpo, rl.",
     ]
     assert len(faults) == len(expected)
     for fault, beginning in zip(faults, expected, strict=True):

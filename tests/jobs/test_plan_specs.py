@@ -303,3 +303,84 @@ def test_a_text_from_a_page_may_not_be_longer_than_a_file(workspace: Path) -> No
     text = "#" + "é" * (MAX_BYTES // 2)
     with pytest.raises(RecipeError, match=f"the page: more than {MAX_BYTES} bytes"):
         build_plan(text, "the page", workspace, workspace)
+
+
+def build_page(workspace: Path, *runs: dict[str, Any], **options: bool) -> list[RunSpec]:
+    text = write_plan(workspace.parent / "plan.yaml", *runs).read_text("utf-8")
+    return build_plan(text, "page", RECIPES, workspace, names_only=True, **options)
+
+
+@pytest.mark.parametrize("name", ["demo-sl", "demo-controls"])
+def test_a_page_may_hand_in_what_ships(workspace: Path, name: str) -> None:
+    path = RECIPES / f"{name}.yaml"
+    built = build_plan(path.read_text("utf-8"), "page", RECIPES, workspace, names_only=True)
+    assert [spec.run_id for spec in built] == [s.run_id for s in load_plan(path, workspace)]
+
+
+@pytest.mark.parametrize("key", ["prompts", "constitution", "few_shot"])
+def test_a_page_names_no_place_and_learns_nothing_of_the_disk(workspace: Path, key: str) -> None:
+    folder = workspace.parent
+    (folder / "there.yaml").write_text("secret")
+    (folder / "there.jsonl").write_text("secret")
+    places = [f"{folder}/there.yaml", f"{folder}/gone.jsonl", "../there.yaml", "~", ".."]
+    for place in (*places, "C:\\x", f"{RECIPES}/demo-sl.yaml", "./x", "a@../x"):
+        with pytest.raises(RecipeError) as caught:
+            build_page(workspace, {**CHAINS, key: place})
+        told = str(caught.value)
+        assert "is a path. A page takes names alone" in told
+        assert "secret" not in told
+        assert "\n" not in told
+
+
+def test_a_page_reads_no_file_of_the_working_directory(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.parent)
+    for suffix in (".yaml", ".YML", ".json", ".jsonl"):
+        (workspace.parent / f"there{suffix}").write_text("a: b")
+        told = []
+        for stem in ("there", "gone"):
+            for key in ("constitution", "prompts", "few_shot"):
+                with pytest.raises(RecipeError) as caught:
+                    build_page(workspace, {**CHAINS, key: f"{stem}{suffix}"})
+                told.append(str(caught.value).replace(stem, "x"))
+        assert len(set(told)) == 3  # one for each key, whether the file is there or not
+        assert "is no file that ships" in told[0]
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["/etc", "../models", "./model", "~/m", "http://127.0.0.1:9#m", "a/b/c", "a/..", "model"],
+)
+def test_a_page_names_no_folder_and_no_url_as_a_model(
+    workspace: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.parent)
+    shutil.copytree(DEMO_FOLDER, workspace.parent / "model")
+    for run, key in ((CHAINS, "model"), (CHAINS, "critic_model"), (SL, "base")):
+        runs = [{**run, key: model}] if run is CHAINS else [CHAINS, {**run, key: model}]
+        with pytest.raises(RecipeError, match="is no endpoint, `demo`, `run:NAME` or Hugging Face"):
+            build_page(workspace, *runs)
+
+
+def test_an_admin_names_any_model_on_a_page(workspace: Path) -> None:
+    folder = str(DEMO_FOLDER)
+    chains, sl = build_page(
+        workspace, {**CHAINS, "model": folder}, {**SL, "base": folder}, any_model=True
+    )
+    assert chains.recipe["model"] == sl.recipe["base"] == folder
+    with pytest.raises(RecipeError, match="is a path"):
+        build_page(workspace, {**CHAINS, "prompts": "/etc/passwd"}, any_model=True)
+
+
+def test_a_page_names_endpoints_made_models_and_hub_ids(workspace: Path) -> None:
+    workspace.mkdir()
+    (workspace / "endpoints.yaml").write_text(
+        "endpoints:\n  big: {kind: bundled, model: a/b}\nroles: {policy: big}\n"
+    )
+    again = {**CHAINS, "name": "again", "model": "run:sl", "critic_model": "owner/name"}
+    named = {**SL, "name": "named", "base": "owner/name"}
+    built = build_page(workspace, {**CHAINS, "model": "big"}, SL, again, named)
+    assert [spec.recipe.get("model") for spec in built][:2] == ["big", None]
+    assert built[2].recipe["critic_model"] == "owner/name"
+    assert (built[3].recipe["base"], built[3].recipe["base_hash"]) == ("owner/name", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -191,6 +192,19 @@ def test_orphans_that_hold_the_lock_are_ended(run: Run, sleeper: subprocess.Pope
     assert load_status(run.path / "status.json").state is RunState.INTERRUPTED
 
 
+def test_a_worker_whose_folder_was_deleted_is_ended(
+    run: Run, sleeper: subprocess.Popen[bytes]
+) -> None:
+    workers = Workers(run.path.parents[1], 100)
+    workers.adopt()
+    assert workers.count("accelerator") == 1
+    shutil.rmtree(run.path)
+    workers.look()
+    assert sleeper.wait(10) == -9
+    workers.look()
+    assert (len(workers), workers.count("accelerator")) == (0, 0)
+
+
 def test_a_heart_beats_until_its_process_ends(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CAI_JOB_HANG_SECONDS", "0.4")
     start_heartbeat(tmp_path)
@@ -221,7 +235,7 @@ def test_a_lock_lives_as_long_as_the_process_that_inherits_it(tmp_path: Path) ->
     ("module", "state", "told"),
     [
         ("cai_core.jobs.nowhere", RunState.FAILED, "ended with status 1 and said nothing"),
-        ("cai_core.jobs.worker", RunState.CANCELLED, "stopped before it began"),
+        ("cai_core.jobs.worker", RunState.INTERRUPTED, "the system ended it before it began"),
     ],
 )
 def test_a_worker_that_never_begins_does_not_leave_its_run_queued(
@@ -233,7 +247,7 @@ def test_a_worker_that_never_begins_does_not_leave_its_run_queued(
 
     def spawn_other(_: str, *arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
         process = spawn(module, *arguments, **named)
-        if state is RunState.CANCELLED:
+        if state is RunState.INTERRUPTED:
             process.terminate()  # before Python is up
         return process
 

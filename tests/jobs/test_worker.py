@@ -21,9 +21,11 @@ from cai_core.errors import (
     WorkspaceError,
 )
 from cai_core.jobs import worker
-from cai_core.jobs.stages import read_chain_records, run_stage
+from cai_core.jobs.stages import run_stage
+from cai_core.pipeline.chain_records import read_chain_records
 from cai_core.workspace.runs import Run, create_run
 from cai_core.workspace.status import RunState
+from cai_core.workspace.stops import leave_stop
 from cai_core.workspace.writer import RunWriter
 
 
@@ -41,9 +43,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 @pytest.mark.parametrize(
     ("error", "code", "state", "told"),
     [
-        (Cancelled("x"), 3, RunState.CANCELLED, "stopped"),
-        (asyncio.CancelledError(), 3, RunState.CANCELLED, "stopped"),
-        (KeyboardInterrupt(), 3, RunState.CANCELLED, "stopped"),
+        (Cancelled("x"), 3, RunState.INTERRUPTED, "the system ended it"),
+        (asyncio.CancelledError(), 3, RunState.INTERRUPTED, "the system ended it"),
+        (KeyboardInterrupt(), 3, RunState.INTERRUPTED, "the system ended it"),
         (ServerUnavailableError("gone"), 2, RunState.INTERRUPTED, "gone"),
         (WorkspaceError("disk full"), 2, RunState.INTERRUPTED, "disk full"),
         (RunMismatchError("other weights"), 2, RunState.FAILED, "other weights"),
@@ -76,6 +78,16 @@ def test_each_end_has_its_status_and_exit_code(
     else:
         assert status.state is state
         assert told in (status.reason or "")
+
+
+def test_a_persons_stop_is_told_from_the_systems(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stage(run: Run, _: Path) -> None:
+        leave_stop(run.path, "Ada")
+        raise Cancelled("x")
+
+    monkeypatch.setattr(worker, "run_stage", stage)
+    assert worker.main([str(run.path)]) == 3
+    assert (run.status().state, run.status().reason) == (RunState.CANCELLED, "stopped by Ada")
 
 
 @pytest.mark.parametrize(

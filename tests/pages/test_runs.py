@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from cai_core.jobs.listing import JobView
 from cai_core.jobs.looking import Ancestor
-from cai_core.jobs.queue import load_queue
+from cai_core.jobs.queue import hold_queue, load_queue
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.journal import append_records
 from cai_core.workspace.runs import Run, create_run, open_run
@@ -71,7 +71,7 @@ def test_states_reasons_and_progress_are_words(workspace: Path) -> None:
     )
     make_run(workspace, "left", RunState.INTERRUPTED, counts=counts)
     text = shown(open_page())
-    assert "the loss is nan in step 7" in text
+    assert "The loss is nan in step 7" in text
     assert "30 of 120 steps" in text
     assert "width:25.0%" in text
     assert ">failed<" in text
@@ -101,21 +101,58 @@ def test_a_viewer_can_press_nothing(workspace: Path, monkeypatch: pytest.MonkeyP
     assert not [button for button in app.button if button.key == "delete_one"]
 
 
-def test_delete_leaves_a_tombstone(workspace: Path) -> None:
+def test_delete_says_what_goes_and_leaves_a_tombstone(workspace: Path) -> None:
     run = make_run(workspace, "one", RunState.SUCCEEDED)
-    (run.outputs / "big").write_text("weights")
-    press(open_page(), "delete_one")
+    (run.outputs / "big").write_bytes(b"w" * 12_345)
+    app = press(open_page(), "delete_one")
+    assert app.query_params["delete"] == "1"
+    text = shown(open_page(run="one", delete="1"))
+    assert "What goes, for good: 1 file, 12.3 kB" in text
+    assert "its model among them" in text
+    assert "a tombstone with the hash" in text
+    assert (run.outputs / "big").exists()
+    app = press(open_page(run="one", delete="1"), "delete_yes")
+    assert "one: 1 file deleted." in shown(app)
     assert not (run.outputs / "big").exists()
     assert (run.path / "tombstone.json").exists()
     assert (run.path / "recipe.yaml").exists()
+    assert "It is deleted" in shown(open_page(run="one", delete="1"))
+    assert not [button for button in open_page().button if button.key == "delete_one"]
 
 
 def test_a_run_in_use_is_not_deleted_and_that_is_said(workspace: Path) -> None:
     make_run(workspace, "one", RunState.SUCCEEDED)
     make_run(workspace, "two", RunState.SUCCEEDED, parents=("one",))
-    app = press(open_page(), "delete_one")
-    assert "Not deleted" in shown(app)
-    assert "two" in shown(app)
+    app = open_page(run="one", delete="1")
+    assert "Other runs depend on it" in shown(app)
+    assert "<td>two</td>" in shown(app)
+    assert app.button(key="delete_yes").disabled
+
+
+def test_only_who_may_is_asked(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(workspace, "one", RunState.SUCCEEDED)
+    monkeypatch.setattr(services, "actor", lambda: Actor(name="v", role=AccessRole.VIEWER))
+    for ask in ("delete", "clone"):
+        app = open_page(run="one", **{ask: "1"})
+        assert [tab.label for tab in app.tabs]
+        assert not [b for b in app.button if b.key in ("delete_yes", "clone_launch")]
+
+
+def test_moves_are_shown_only_where_possible(workspace: Path) -> None:
+    for name in ("one", "two", "three"):
+        make_run(workspace, name, RunState.INTERRUPTED)
+        press(open_page(), f"resume_{name}")
+    keys = {button.key for button in open_page().button}
+    assert {"later_one", "sooner_two", "later_two", "first_three"} <= keys
+    assert not {"sooner_one", "first_one", "later_three"} & keys
+    press(open_page(), "first_three")
+    assert load_queue(workspace) == ["three", "one", "two"]
+    app = open_page()
+    # The queue has moved on since the page was drawn.
+    with hold_queue(workspace) as queue:
+        queue.remove("three")
+    press(app, "sooner_two")
+    assert load_queue(workspace) == ["two", "one"]
 
 
 def test_the_whole_story_of_a_training(workspace: Path) -> None:
@@ -148,6 +185,7 @@ def test_the_whole_story_of_a_training(workspace: Path) -> None:
         "Log",
         "Recipe",
         "Lineage",
+        "Forecast",
     ]
 
 
@@ -162,21 +200,6 @@ def test_what_differs_between_two_recipes(workspace: Path) -> None:
 def test_an_address_that_names_nothing(workspace: Path) -> None:
     for name in ("nosuch", "../../etc", *HOSTILE[:3]):
         assert "No such run" in shown(open_page(run=name))
-
-
-def test_the_plan_is_checked_and_handed_in(workspace: Path) -> None:
-    app = open_page(new="1")
-    assert "What is handed in" in shown(app)
-    command = "\n".join(code.value for code in app.code)
-    assert "python -m cai_core run data/recipes/" in command
-    plan = str(app.text_area[0].value)
-    broken = plan.replace("learning_rate", "learing_rate")
-    text = shown(app.text_area[0].set_value(broken).run())
-    assert "cannot be run yet" in text
-    assert "learing_rate" in text
-    app = press(app.text_area[0].set_value(plan).run(), "plan_launch")
-    assert len(load_queue(workspace)) >= 3
-    assert "handed in" in shown(app)
 
 
 def test_nothing_hostile_leaves_its_place() -> None:

@@ -121,3 +121,12 @@ def test_a_system_turn_stays_in_front_of_the_examples() -> None:
     example = (Message("user", "x"), Message("assistant", "y"))
     turns = chat.build_critique((system, asked), "Yo", PRINCIPLE, [example])
     assert turns[:4] == (system, *example, asked)
+
+
+def test_a_score_is_asked_of_one_response_under_the_principle() -> None:
+    (turn,) = chat.build_score((Message("user", "Hi"),), "Yo", PRINCIPLE)
+    assert turn.role == "user"
+    parts = ("Human: Hi", PRINCIPLE.text, "Response:\nYo", chat.SCORE_INSTRUCTION)
+    places = [turn.content.index(part) for part in parts]
+    assert places == sorted(places)
+    assert turn.content.endswith("one number.")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from cai_core.errors import (
     Cancelled,
@@ -21,13 +22,17 @@ from cai_core.errors import (
     WorkspaceError,
 )
 from cai_core.inference.model_folder import check_folder
-from cai_core.training import sft
+from cai_core.training import base_model, sft
+from cai_core.training.base_model import check_template
 from cai_core.training.checkpoints import list_checkpoints
 from cai_core.training.datasets import SftDataset, build_sft_dataset
-from cai_core.training.recipe import ChainSource, SftRecipe
+from cai_core.training.frozen_dataset import DATASET
+from cai_core.training.recipe import ChainSource, SftRecipe, parse_sft_recipe
+from cai_core.training.sampling import SAMPLES
 from cai_core.training.sft import KIND, run_sft
 from cai_core.workspace.runs import Run, create_run, open_run
 from cai_core.workspace.status import RunState
+from cai_core.workspace.stops import WORKER_RECORD, leave_stop
 from tests.training.makers import make_chain
 
 STEPS = 12
@@ -61,9 +66,9 @@ def make_run(path: Path, **changes: Any) -> Run:
     return create_run(path, kind=KIND, recipe=recipe.as_dict(), parents=("chains",))
 
 
-def read_metrics(run: Run) -> dict[int, float]:
+def read_metrics(run: Run, name: str = "loss") -> dict[int, float]:
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    return {line["step"]: line["loss"] for line in map(json.loads, lines) if "loss" in line}
+    return {line["step"]: line[name] for line in map(json.loads, lines) if "loss" in line}
 
 
 def load_weights(run: Run) -> dict[str, torch.Tensor]:
@@ -102,7 +107,7 @@ def test_it_learns_and_leaves_a_model_that_loads(unbroken: Run) -> None:
 
 
 def test_samples_are_the_same_prompts_before_and_after(unbroken: Run) -> None:
-    lines = (unbroken.path / sft.SAMPLES).read_text().splitlines()[1:]
+    lines = (unbroken.path / SAMPLES).read_text().splitlines()[1:]
     samples = [json.loads(line) for line in lines]
     prompts = [[s["prompt_id"] for s in samples if s["step"] == step] for step in (0, STEPS)]
     assert prompts[0] == prompts[1]
@@ -138,6 +143,7 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(unbroken: Run, tmp_path: Pat
 
     run_sft(open_run(run.path), never)
     assert read_metrics(run) == read_metrics(unbroken)
+    assert read_metrics(run, "num_tokens") == read_metrics(unbroken, "num_tokens")
     ours, theirs = load_weights(run), load_weights(unbroken)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
@@ -209,11 +215,66 @@ def test_other_weights_under_the_recipe_are_refused(tmp_path: Path) -> None:
     assert run.status().state is RunState.FAILED
 
 
+def test_a_base_without_a_hash_is_held_to_its_first_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a hub id, which the hub may give in another revision at the next start."""
+    run = make_run(tmp_path / "run")
+    with pytest.raises(Cancelled):
+        run_sft(run, build_dataset, on_log=stop_at(1))
+    monkeypatch.setattr(base_model, "compute_weights_hash", lambda _: "0" * 64)
+    with pytest.raises(RunMismatchError, match="at the first start they were"):
+        run_sft(run, build_dataset)
+    assert run.status().state is RunState.FAILED
+
+
+def test_several_gpus_do_not_change_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = parse_sft_recipe(make_run(tmp_path / "run").recipe)
+
+    # As transformers counts where there are four.
+    monkeypatch.setattr(TrainingArguments, "__post_init__", count_four(TrainingArguments))
+    config = sft.build_config(recipe, tmp_path, bf16=False)
+    assert config.train_batch_size == recipe.micro_batch
+
+
+def count_four(arguments: Any) -> Any:
+    held = arguments.__post_init__
+
+    def post_init(self: Any) -> None:
+        held(self)
+        assert self.n_gpu == 0
+        self._n_gpu = 4
+
+    return post_init
+
+
+@pytest.mark.parametrize("stopper", ["ann", None])
+def test_a_worker_that_is_ended_says_by_whom(tmp_path: Path, stopper: str | None) -> None:
+    run = make_run(tmp_path / "run")
+    (run.path / WORKER_RECORD).write_text(json.dumps({"pid": os.getpid()}))
+
+    def stop(line: Mapping[str, Any]) -> None:
+        if stopper is not None:
+            leave_stop(run.path, stopper)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Cancelled):
+        run_sft(run, build_dataset, on_log=stop)
+    status = run.status()
+    if stopper is None:
+        assert status.state is RunState.INTERRUPTED
+        assert "the system ended it" in str(status.reason)
+    else:
+        assert (status.state, status.reason) == (RunState.CANCELLED, "stopped by ann")
+
+
 def test_changed_examples_are_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(Cancelled):
         run_sft(run, build_dataset, on_log=stop_at(1))
-    path = run.outputs / sft.DATASET
+    path = run.outputs / DATASET
     path.write_text(path.read_text().replace("No, not thing", "Yes, thing", 1))
     with pytest.raises(RunMismatchError, match="frozen"):
         run_sft(run, build_dataset)
@@ -258,15 +319,15 @@ class Template:
 
 
 def test_a_template_that_teaches_no_end_is_refused() -> None:
-    sft.check_template(Template("<|end|>"))  # type: ignore[arg-type]
+    check_template(Template("<|end|>"))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="not learn to stop"):
-        sft.check_template(Template("\n"))  # type: ignore[arg-type]
+        check_template(Template("\n"))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="in another way"):
-        sft.check_template(Template("<|end|>", begin="A:<think>"))  # type: ignore[arg-type]
+        check_template(Template("<|end|>", begin="A:<think>"))  # type: ignore[arg-type]
     bare = Template("<|end|>")
     bare.chat_template = None
     with pytest.raises(RecipeError, match="no chat template"):
-        sft.check_template(bare)  # type: ignore[arg-type]
+        check_template(bare)  # type: ignore[arg-type]
 
 
 def test_two_writers_are_refused(tmp_path: Path, unbroken: Run) -> None:

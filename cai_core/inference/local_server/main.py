@@ -12,9 +12,12 @@ import transformers
 import uvicorn
 
 import cai_core
-from cai_core.inference.local_server.app import Activity, ModelServer, Served
+from cai_core.inference.local_server.app import ModelServer
+from cai_core.inference.local_server.classifier import load_classifier
+from cai_core.inference.local_server.classifier_app import ClassifierServer
 from cai_core.inference.local_server.loading import load_model
-from cai_core.inference.model_folder import compute_weights_hash, fetch_model
+from cai_core.inference.local_server.server_base import Activity, BaseServer, Served
+from cai_core.inference.model_folder import compute_weights_hash, fetch_model, is_classifier
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +36,6 @@ def run_server(
     """
     torch.set_num_threads(choose_threads())
     folder = fetch_model(model)
-    loaded = load_model(folder)
     served = Served(
         model_id=model,
         weights_hash=compute_weights_hash(folder),
@@ -42,7 +44,15 @@ def run_server(
             f".transformers{transformers.__version__}"
         ),
     )
-    server = ModelServer(loaded, served, api_key=api_key)
+    server: BaseServer
+    if is_classifier(folder):
+        classifier = load_classifier(folder)
+        repeatability = classifier.repeatability
+        server = ClassifierServer(classifier, served, api_key=api_key)
+    else:
+        loaded = load_model(folder)
+        repeatability = loaded.repeatability
+        server = ModelServer(loaded, served, api_key=api_key)
     config = uvicorn.Config(
         server.build_app(),
         log_level="warning",
@@ -51,7 +61,7 @@ def run_server(
         timeout_graceful_shutdown=5,
     )
     host, port = listener.getsockname()[:2]
-    logger.warning("%s answers on http://%s:%s (%s)", model, host, port, loaded.repeatability)
+    logger.warning("%s answers on http://%s:%s (%s)", model, host, port, repeatability)
     asyncio.run(_serve(uvicorn.Server(config), server.activity, listener, idle_seconds))
 
 

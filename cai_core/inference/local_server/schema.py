@@ -128,7 +128,7 @@ def parse_chat(body: Any) -> GenerationRequest:
     _needs_logprobs(fields, "`logprobs` must be set to true.", given=asks)
     return _build(
         fields,
-        conversation=_build_conversation(fields),
+        conversation=build_conversation(fields),
         # The newer name wins where both are given, as in vLLM.
         max_tokens=fields.get("max_completion_tokens", fields.get("max_tokens")),
         logprobs=fields.get("top_logprobs", 0) if asks else None,
@@ -137,11 +137,11 @@ def parse_chat(body: Any) -> GenerationRequest:
 
 def parse_tokenize(body: Any) -> TokenizeRequest:
     """Check the body of `POST /tokenize`. Raises BadRequest."""
-    fields = check_body(body, {**_TOKENIZE, **_TEMPLATE}, _TOKENIZE_NEUTRAL)
+    fields = check_body(body, {**_TOKENIZE, **TEMPLATE}, _TOKENIZE_NEUTRAL)
     if ("prompt" in fields) == ("messages" in fields):
         raise BadRequest("Give prompt (a text) or messages, and not both.", param="prompt")
     if "messages" in fields:
-        return TokenizeRequest(model=fields.get("model"), conversation=_build_conversation(fields))
+        return TokenizeRequest(model=fields.get("model"), conversation=build_conversation(fields))
     for name in ("add_generation_prompt", "continue_final_message"):
         if name in fields:
             raise BadRequest(f"{name} needs messages.", param=name)
@@ -174,7 +174,8 @@ def _build(fields: Mapping[str, Any], **own: Any) -> GenerationRequest:
     )
 
 
-def _build_conversation(fields: Mapping[str, Any]) -> Conversation:
+def build_conversation(fields: Mapping[str, Any]) -> Conversation:
+    """The fields of TEMPLATE together. Raises BadRequest where they contradict each other."""
     adds = fields.get("add_generation_prompt", True)
     continues = fields.get("continue_final_message", False)
     if adds and continues:
@@ -218,13 +219,14 @@ _COMPLETION: dict[str, Check] = {
     "prompt": check_prompts,
     "logprobs": check_whole(0, MAX_LOGPROBS),
 }
-_TEMPLATE: dict[str, Check] = {
+# How a conversation is given.
+TEMPLATE: dict[str, Check] = {
     "messages": check_messages,
     "add_generation_prompt": check_flag,
     "continue_final_message": check_flag,
 }
 _CHAT: dict[str, Check] = {
-    **_TEMPLATE,
+    **TEMPLATE,
     "max_completion_tokens": _MAX_TOKENS,
     "logprobs": check_flag,
     "top_logprobs": check_whole(0, MAX_LOGPROBS),

@@ -52,6 +52,8 @@ def prepare_row(line: Line) -> PreparedRow:
     if line.record is None:
         raise ValueError(line.damage)
     row = parse_row(line.record)
+    if row.kind is StepKind.LABEL:
+        raise ValueError("a label is no step of a chain")
     _check_types(row)
     turns = parse_turns(row.prompt) if row.kind is StepKind.RESPONSE else ()
     return PreparedRow(

@@ -1,0 +1,134 @@
+"""What a run really took: each start of its worker leaves two lines in `usage.jsonl`.
+
+The line at the end also says what all starts together have made, so that rates for forecasts are
+read without opening rows. A worker that was killed leaves its first line alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from cai_core.jobs.forecast_machine import describe_machine, list_gpus
+from cai_core.machine import read_peak_memory
+from cai_core.workspace.journal import append_records, read_journal, read_lines
+from cai_core.workspace.rows import RowIndex
+from cai_core.workspace.runs import Run
+
+USAGE = "usage.jsonl"
+_STEP = "chain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """All starts of a run.
+
+    Attributes:
+        machine: which it ran on last, as `describe_machine` tells; None before the first start.
+        starts, killed: how often it was begun; of those, how often nothing was told at the end.
+        seconds: of the starts that told.
+        memory: bytes at most, of the worker alone.
+        disk: bytes in the run's folder at the last end.
+        work: what was made: rows, tokens, and of each kind of step; empty before the first end.
+    """
+
+    machine: str | None = None
+    starts: int = 0
+    killed: int = 0
+    seconds: float = 0.0
+    memory: int | None = None
+    disk: int | None = None
+    work: Mapping[str, Any] = field(default_factory=dict)
+
+
+class UsageMeter:
+    """A worker's own: writes a line when made, and one at the end."""
+
+    def __init__(self, run: Run) -> None:
+        """Raises WorkspaceError when the disk refuses."""
+        self._run, self._began = run, time.monotonic()
+        line = {"event": "begin", "pid": os.getpid(), "machine": describe_machine(list_gpus())}
+        append_records(run.path / USAGE, [line])
+
+    def end(self) -> None:
+        """Tell what it took.
+
+        Raises:
+            WorkspaceError: the disk refuses.
+        """
+        line = {
+            "event": "end",
+            "pid": os.getpid(),
+            "seconds": round(time.monotonic() - self._began, 3),
+            "memory": read_peak_memory(),
+            "disk": count_bytes(self._run.path),
+            "work": count_work(self._run),
+        }
+        append_records(self._run.path / USAGE, [line])
+
+
+def load_usage(run_folder: Path) -> Usage:
+    """Read what was told; an empty one where there is nothing."""
+    begins: list[Mapping[str, Any]] = []
+    ends: list[Mapping[str, Any]] = []
+    for record in read_journal(run_folder / USAGE).records:
+        (begins if record.get("event") == "begin" else ends).append(record)
+    peaks = [end["memory"] for end in ends if end.get("memory") is not None]
+    return Usage(
+        machine=begins[-1].get("machine") if begins else None,
+        starts=len(begins),
+        killed=max(0, len(begins) - len(ends)),
+        seconds=sum(end["seconds"] for end in ends),
+        memory=max(peaks, default=None),
+        disk=ends[-1]["disk"] if ends else None,
+        work=ends[-1]["work"] if ends else {},
+    )
+
+
+def count_work(run: Run) -> dict[str, Any]:
+    """Rows and tokens that a run has made so far, for each kind of step."""
+    return _count_steps(run) if run.kind == "sft" else _count_rows(run)
+
+
+def count_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _count_rows(run: Run) -> dict[str, Any]:
+    kinds: dict[str, dict[str, int]] = {}
+    rows = 0
+    for row in RowIndex(run, _STEP).values():
+        told = kinds.setdefault(row.kind, dict.fromkeys(("rows", "prompt", "completion"), 0))
+        rows += 1
+        if row.prompt_tokens is not None and row.completion_tokens is not None:
+            told["rows"] += 1
+            told["prompt"] += row.prompt_tokens
+            told["completion"] += row.completion_tokens
+    return {
+        "rows": rows,
+        "prompt_tokens": sum(told["prompt"] for told in kinds.values()),
+        "completion_tokens": sum(told["completion"] for told in kinds.values()),
+        "steps": {str(kind): told for kind, told in kinds.items()},
+    }
+
+
+def _count_steps(run: Run) -> dict[str, Any]:
+    lines = [line for line in read_journal(run.path / "metrics.jsonl").records if "loss" in line]
+    rates = [line["tokens_per_second"] for line in lines if line.get("tokens_per_second")]
+    return {
+        "rows": _count_lines(run.outputs / "dataset.jsonl"),
+        "steps": max((line["step"] for line in lines), default=0),
+        "trained_tokens": int(max((line.get("num_tokens", 0) for line in lines), default=0)),
+        "tokens_per_second": median(rates) if rates else None,
+    }
+
+
+def _count_lines(path: Path) -> int:
+    lines: Iterable[Any] = read_lines(path) if path.exists() else ()
+    return sum("messages" in (line.record or {}) for line in lines)

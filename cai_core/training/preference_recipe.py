@@ -1,0 +1,174 @@
+"""What the recipes of stages that train on preference labels share: sources, and how one trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import combinations
+from typing import Any, Literal, TypeVar, get_args
+
+from cai_core.errors import RecipeError
+from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys, check_text
+from cai_core.records import PromptKind
+from cai_core.training.recipe import Method, Precision
+
+LabelUse = Literal["all", "feedback-model", "human", "revision"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferenceSource:
+    """Labels of a `label` run to train on.
+
+    Attributes:
+        run: its id.
+        kinds: of prompts whose comparisons are taken, e.g. `red-team`; empty takes every kind.
+        use: whose labels: `all`, or those of one label source alone.
+        share: of all pairs, in (0, 1); drawn without replacement. None takes every one. So
+            helpfulness comparisons are mixed in at a ratio: without them a policy learns to refuse.
+    """
+
+    run: str
+    kinds: tuple[str, ...] = ()
+    use: LabelUse = "all"
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        check_text("sources: run", self.run)
+        if not self.run:
+            raise RecipeError("a source names no run. Give the id of a `label` run.")
+        for kind in self.kinds:
+            check_choice("kinds", kind, tuple(PromptKind))
+        check_choice("use", self.use, get_args(LabelUse))
+        if self.share is not None and not 0 < self.share < 1:
+            raise RecipeError(
+                f"share is {self.share!r}. Give more than 0 and less than 1, or leave it out to "
+                "take every comparison."
+            )
+
+    def overlaps(self, other: PreferenceSource) -> bool:
+        """Whether both could take the same label."""
+        kinds = not self.kinds or not other.kinds or bool({*self.kinds} & {*other.kinds})
+        uses = self.use == other.use or "all" in (self.use, other.use)
+        return self.run == other.run and kinds and uses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRecipe:
+    """How a model is trained on pairs of responses; each stage adds its own settings.
+
+    Attributes:
+        base: `demo`, a model folder, or a hub id; an SL-CAI model as a rule.
+        base_hash: SHA-256 of its weights; None for a hub id, which is fetched at the start.
+        sources: where the labels come from; at least one without a `share`.
+        soft: train on the labels' probabilities (arXiv 2309.00267); else on who won alone, and
+            ties are left out.
+        eval_share: of the prompts, in [0, 1): their pairs are held out to evaluate on.
+        method: `full`, or `lora` (arXiv 2106.09685).
+        batch_size: pairs an optimizer step; `micro_batch` of them at once in memory.
+        epochs: passes over the pairs; more than one overfits a reward model (arXiv 2203.02155,
+            appendix C.2).
+        warmup: share of the steps over which the learning rate rises.
+        max_length: tokens of a prompt with one response; longer pairs are left out and counted.
+        lora_rank, lora_alpha: of the adapter; read where `method` is `lora`.
+        log_steps, save_steps: steps between two log lines and two checkpoints.
+    """
+
+    base: str
+    base_hash: str | None = None
+    sources: tuple[PreferenceSource, ...]
+    soft: bool = True
+    eval_share: float = 0.1
+    method: Method = "lora"
+    learning_rate: float
+    batch_size: int = 32
+    micro_batch: int = 8
+    epochs: int = 1
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    max_length: int = 2048
+    precision: Precision = "auto"
+    gradient_checkpointing: bool = False
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    seed: int = 0
+    log_steps: int = 1
+    save_steps: int = 100
+
+    def __post_init__(self) -> None:
+        check_text("base", self.base)
+        if not self.base:
+            raise RecipeError("base names no model. Give `demo`, a folder or a hub id.")
+        check_choice("method", self.method, get_args(Method))
+        check_choice("precision", self.precision, get_args(Precision))
+        for name in ("soft", "gradient_checkpointing"):
+            check_bool(name, getattr(self, name))
+        for name in ("batch_size", "micro_batch", "epochs", "max_length", "lora_rank"):
+            check_int(name, getattr(self, name), 1)
+        for name in ("lora_alpha", "log_steps", "save_steps"):
+            check_int(name, getattr(self, name), 1)
+        check_int("seed", self.seed, 0)
+        if self.batch_size % self.micro_batch:
+            raise RecipeError(
+                f"batch_size is {self.batch_size}, micro_batch {self.micro_batch}. Let the first "
+                "be a multiple of the second."
+            )
+        if not 0 < self.learning_rate < 1:
+            raise RecipeError(f"learning_rate is {self.learning_rate!r}. Give one in (0, 1).")
+        for name in ("warmup", "weight_decay", "eval_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RecipeError(f"{name} is {getattr(self, name)!r}. Give one in [0, 1).")
+        if not 0 < self.max_grad_norm < math.inf:
+            raise RecipeError(f"max_grad_norm is {self.max_grad_norm!r}. Give more than 0.")
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        if all(source.share is not None for source in self.sources):
+            raise RecipeError(
+                "every source has a share. Leave it out of at least one: the others are shares of "
+                "what that one gives."
+            )
+        if any(one.overlaps(other) for one, other in combinations(self.sources, 2)):
+            raise RecipeError(
+                "two sources would take the same labels of a run. Give them different kinds or "
+                "uses, or name the run once."
+            )
+        if sum(source.share or 0.0 for source in self.sources) >= 1:
+            raise RecipeError("the shares add up to 1 or more. Leave room for the other sources.")
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Ids of the runs it is made from, each once."""
+        return tuple(dict.fromkeys(source.run for source in self.sources))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain form for recipe.yaml; the stage's `parse_…_recipe` is the inverse."""
+        own = {item.name: getattr(self, item.name) for item in fields(self)}
+        sources = [{**asdict(one), "kinds": list(one.kinds)} for one in self.sources]
+        return {**own, "sources": sources}
+
+
+R = TypeVar("R", bound=PairRecipe)
+
+
+def parse_pair_recipe(document: Mapping[str, Any], kind: type[R]) -> R:
+    """Read the plain form of a stage's recipe.
+
+    Raises:
+        RecipeError: a key is unknown or missing, or a value out of range.
+    """
+    values = check_keys("recipe", document, kind)
+    try:
+        sources = tuple(_parse_source(source) for source in values["sources"])
+        return kind(**{**values, "sources": sources})
+    except (TypeError, KeyError) as error:
+        raise RecipeError(f"recipe: keys missing or of another kind: {error}.") from error
+
+
+def _parse_source(document: Mapping[str, Any]) -> PreferenceSource:
+    values = check_keys("sources", document, PreferenceSource)
+    kinds = values.get("kinds") or ()
+    if isinstance(kinds, str):
+        raise RecipeError(f"sources: kinds is {kinds!r}. Give a list, as in [{kinds}].")
+    return PreferenceSource(**{**values, "kinds": tuple(kinds)})
