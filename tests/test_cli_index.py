@@ -40,7 +40,8 @@ def test_verify_finds_a_good_workspace_whole(
 ) -> None:
     assert main(["verify"]) == 0
     out = capsys.readouterr().out
-    assert out.endswith("1 journals, 1 runs, 5 rows, 1 constitution versions: whole\n")
+    counted = "1 journals, 1 runs, 5 rows, 1 constitution versions, 0 prompt set versions"
+    assert out.endswith(f"{counted}: whole\n")
     assert out.count("\n") == 1
     assert not (workspace / "index.duckdb").exists()
 

@@ -14,12 +14,12 @@ from ui.harm import find_held_back, hold_back, show_harmful_toggle
 from ui.look import build_card, build_error, escape
 from ui.registry_list import MADE, try_button
 from ui.registry_words import (
-    METRICS,
     build_card_html,
     build_commands,
     build_grid,
     build_made,
     compare_numbers,
+    name_metrics,
 )
 from ui.runs_lineage import build_lineage
 
@@ -96,9 +96,9 @@ def _show_samples(models: list[MadeModel]) -> None:
     """The answers to the fixed prompts: before and after, of each model."""
     workspace = services.workspace()
     kinds: dict[str, str] = {}
-    answers: dict[str, list[tuple[str, str]]] = {}
+    answers: dict[str, list[tuple[int, str, str]]] = {}
     prompts: dict[str, str] = {}
-    for model in models:
+    for number, model in enumerate(models):
         kinds |= read_prompt_kinds(workspace, model)
         samples = looking.read_samples(workspace / "runs" / model.run)
         last = max((sample.step for sample in samples), default=0)
@@ -107,7 +107,8 @@ def _show_samples(models: list[MadeModel]) -> None:
                 name = "before" if sample.step == 0 else f"after {sample.step:,} steps"
                 title = name if len(models) == 1 else f"{model.run}, {name}"
                 prompts[sample.prompt_id] = sample.prompt
-                answers.setdefault(sample.prompt_id, []).append((title, sample.text))
+                side = number if len(models) > 1 else int(sample.step > 0)
+                answers.setdefault(sample.prompt_id, []).append((side, title, sample.text))
     if not prompts:
         st.html('<div class="cai-empty">No samples are kept of it.</div>')
         return
@@ -115,22 +116,18 @@ def _show_samples(models: list[MadeModel]) -> None:
     for prompt_id, words in prompts.items():
         st.html(build_card("prompt", prompt_id, escape(words), slim=True))
         columns = st.columns(2)
-        for number, (title, text) in enumerate(answers[prompt_id]):
+        for side, title, text in answers[prompt_id]:
             # Each is an initial response: nobody has revised it.
             held = find_held_back(kinds.get(prompt_id, ""), [(text, None)])
             body = escape(text or "(nothing)")
             if held.holds(text) and not shown:
                 body = hold_back(body)
-            with columns[number % 2]:
+            with columns[side]:
                 st.html(build_card("response", title, body))
 
 
 def _show_numbers(model: MadeModel) -> None:
-    rows = [
-        [METRICS.get(key, key.replace("_", " ")), f"{value:,.6g}"]
-        for key, value in model.metrics.items()
-        if key != "step"
-    ]
+    rows = [[name, f"{model.metrics[key]:,.6g}"] for key, name in name_metrics(model).items()]
     if not rows:
         st.html('<div class="cai-empty">Its run has logged no numbers.</div>')
         return
@@ -140,7 +137,8 @@ def _show_numbers(model: MadeModel) -> None:
 def _show_commands(model: MadeModel) -> None:
     commands = build_commands(model)
     if not commands:
-        st.html('<div class="cai-empty">Its files are not here.</div>')
+        words = "Its files are not here." if model.answers else "A reward model is not served."
+        st.html(f'<div class="cai-empty">{escape(words)}</div>')
         return
     st.html('<span class="cai-field">On a machine with vLLM</span>')
     st.code(commands, language="bash", wrap_lines=True)

@@ -55,13 +55,18 @@ def made_list() -> None:
 def try_button(model: MadeModel, second: MadeModel | None = None) -> None:
     """To the Playground with this model, or with both beside each other."""
     pair = [model] if second is None else [model, second]
+    reason = None
+    if not all(one.answers for one in pair):
+        reason = "A reward model gives a number and no answer."
+    elif not all(one.usable for one in pair):
+        reason = "Its files are not here, or not whole."
     pressed = st.button(
         "Open in Playground" if second is None else "Ask both in the Playground",
         key=build_key("try", "+".join(one.run for one in pair)),
         icon=":material/play_circle:",
         type="secondary" if second is None else "primary",
-        disabled=not all(one.usable for one in pair),
-        help=None if all(one.usable for one in pair) else "Its files are not here, or not whole.",
+        disabled=reason is not None,
+        help=reason,
     )
     if pressed:
         st.session_state["model"] = model.run

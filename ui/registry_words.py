@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from cai_core.jobs.registry import MadeModel
 from ui.constitution_address import describe_time
 from ui.look import build_badge, build_card, escape
+from ui.runs_words import KINDS
 
 SHORT = 12
-KINDS = {"sft": "Fine-tuning", "reward": "Reward model", "dpo": "DPO", "rl": "RL"}
 _METHODS = {"lora": "LoRA", "full": "all weights"}
+# Fine-tuning's loss is of a token, those of preferences of a pair; RL's is no measure of anything.
+_UNITS = {"sft": "nats a token", "dpo": "nats a pair", "reward": "nats a pair"}
 # Metric → its name; what a reader wants first.
 METRICS = {
-    "loss": "loss at last, nats a token",
-    "loss_first": "loss at first, nats a token",
+    "loss": "loss at last",
+    "loss_first": "loss at first",
     "mean_token_accuracy": "tokens right, share",
     "num_tokens": "tokens",
     "grad_norm": "gradient norm",
@@ -87,7 +89,9 @@ def describe_size(model: MadeModel) -> str:
 def describe_loss(model: MadeModel) -> str:
     """First and last loss."""
     first, last = model.metrics.get("loss_first"), model.metrics.get("loss")
-    return "" if first is None or last is None else f"{first:.3f} → {last:.3f} nats a token"
+    if first is None or last is None:
+        return ""
+    return f"{first:.3f} → {last:.3f} {_UNITS.get(model.kind, '')}".rstrip()
 
 
 def build_facts(facts: Sequence[tuple[str, str]]) -> str:
@@ -115,21 +119,26 @@ def compare_numbers(first: MadeModel, second: MadeModel) -> list[list[str]]:
         ["examples", _number(first.examples), _number(second.examples)],
         ["steps", _number(first.steps), _number(second.steps)],
     ]
-    for key, name in METRICS.items():
-        values = [first.metrics.get(key), second.metrics.get(key)]
-        if values != [None, None]:
-            rows.append([name, *map(_number, values)])
+    for key, name in name_metrics(first, second).items():
+        rows.append([name, *(_number(one.metrics.get(key)) for one in (first, second))])
     return rows
 
 
+def name_metrics(*models: MadeModel) -> dict[str, str]:
+    """The metrics that one of the models has, each with its name; the well-known first."""
+    there = dict.fromkeys(key for model in models for key in model.metrics if key != "step")
+    known = [key for key in METRICS if key in there]
+    return {key: METRICS.get(key, key.replace("_", " ")) for key in dict.fromkeys([*known, *there])}
+
+
 def build_commands(model: MadeModel) -> str:
-    """How to serve it, on the command line; empty where its files are not here."""
-    if model.folder is None:
+    """How to serve it, on the command line; empty where its files are not here, or give numbers."""
+    if model.folder is None or not model.answers:
         return ""
     lines = [f"python -m cai_core vllm {shlex.quote(str(model.folder))}"]
-    if model.adapter is not None and model.base:
+    if model.adapter is not None and model.base_place:
         module = shlex.quote(f"{model.run}={model.adapter}")
-        base = shlex.quote(model.base)
+        base = shlex.quote(model.base_place)
         lines += [
             "# or the adapter alone, beside its base model:",
             f"vllm serve {base} --enable-lora --lora-modules {module}",

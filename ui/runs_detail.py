@@ -10,11 +10,15 @@ import streamlit as st
 from cai_core.errors import CaiError
 from cai_core.jobs import looking
 from cai_core.jobs.listing import JobView, find_job, list_jobs
+from cai_core.pipeline.label_records import LABELS
 from cai_core.workspace.runs import Run, dump_recipe, open_run
 from cai_core.workspace.status import RunState
 from ui import services
 from ui.constitution_address import go
 from ui.explorer_links import PLAYGROUND
+from ui.labels_address import LABELS_PAGE
+from ui.labels_data import load_labels
+from ui.labels_words import summarize
 from ui.look import build_card, escape, escape_markdown
 from ui.runs_alarms import show_alarms
 from ui.runs_charts import CURVES, Curve, build_curve, describe_curve
@@ -68,6 +72,8 @@ def run_detail(name: str, ask: str = "") -> None:
                 st.rerun()  # the tabs begin to tick, or end it
 
     st.fragment(head, run_every=TICK_SECONDS if live else None)()
+    if run.kind == "label":
+        _show_labels(run)
     names = ["Log", "Recipe", "Lineage", "Forecast"]
     if run.kind in CURVES:
         own = ["Charts", "Alarms", "Samples"] if run.kind == "rl" else ["Charts", "Samples"]
@@ -92,6 +98,19 @@ def _show_notes(run: Run) -> None:
         more = [f"… and {len(notes) - _NOTES} before"] if len(notes) > _NOTES else []
         body = "\n".join([*more, *notes[-_NOTES:]])
         st.html(build_card("note", "Told by the trainer", escape(body)))
+
+
+def _show_labels(run: Run) -> None:
+    """What its labels come to, and the way to the page that shows them."""
+    if not (run.outputs / LABELS).exists():
+        return
+    try:
+        words = summarize(load_labels(run.run_id).quality)
+    except (CaiError, OSError) as error:
+        words = f"They cannot be read: {error}"
+    st.html(build_card("note", "Look at the labels before you train on them", escape(words)))
+    if st.button("Open Labels", key="runs_labels", icon=":material/balance:", type="primary"):
+        st.switch_page(LABELS_PAGE, query_params={"run": run.run_id})
 
 
 def _playground_button(view: JobView) -> None:

@@ -48,6 +48,12 @@ critiques = st.Page(
     icon=":material/rate_review:",
     url_path="critiques",
 )
+labels = st.Page(
+    PAGES / "labels.py",
+    title="Labels",
+    icon=":material/balance:",
+    url_path="labels",
+)
 runs = st.Page(
     PAGES / "runs.py",
     title="Runs",
@@ -79,6 +85,7 @@ st.navigation(
         playground,
         critiques,
         runs,
+        labels,
         models,
     ],
     position="top",

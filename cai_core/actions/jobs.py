@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cai_core.actions.check import require
+from cai_core.actions.qualifications import record_standing
 from cai_core.errors import WorkspaceError
 from cai_core.jobs.clone import build_clone
 from cai_core.jobs.forecast_machine import read_machine
@@ -93,6 +94,8 @@ def submit(actor: Actor, workspace: Path, spec: RunSpec, *, accept_risk: bool = 
             save_forecast(folder, forecast)
     if is_new and risks:
         _journal(actor, workspace, "accept risk", spec.run_id, risks=risks)
+    if is_new and spec.kind == "label":
+        record_standing(actor, workspace, spec.run_id, spec.recipe)
     if is_new or run.status().state is not RunState.SUCCEEDED:
         _queue_again(actor, workspace, run, "submit run" if is_new else "resume run")
         ensure_dispatcher(workspace)

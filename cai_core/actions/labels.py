@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cai_core.actions.check import require
 from cai_core.errors import WorkspaceError
 from cai_core.pipeline.label_export import ExportFormat, build_data_card, build_export
-from cai_core.pipeline.label_records import read_labels
+from cai_core.pipeline.label_records import LabelRecord, read_labels
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.files import replace_file
@@ -41,3 +42,28 @@ def export_labels(
     fields = {"run": run_id, "format": format, "labels": len(labels), "file": str(out.absolute())}
     append_event(workspace, Topic.LAUNCHES, actor, "export labels", fields)
     return card
+
+
+def download_labels(
+    actor: Actor,
+    workspace: Path,
+    run_id: str,
+    labels: Sequence[LabelRecord],
+    format: ExportFormat,
+    *,
+    selection: str = "",
+) -> bytes:
+    """Labels of a run as a file for a browser, and journal it.
+
+    Args:
+        labels: the run's, or some of them. selection: which, in words; empty where all.
+
+    Raises:
+        NotAllowedError: the actor may not export.
+        CaiError: there is no such format.
+    """
+    require(actor, AccessRole.REVIEWER, "export labels")
+    file = build_export(labels, format)
+    fields = {"run": run_id, "format": format, "labels": len(labels), "selection": selection}
+    append_event(workspace, Topic.LAUNCHES, actor, "download labels", fields)
+    return file

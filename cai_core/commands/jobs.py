@@ -13,6 +13,7 @@ import yaml
 
 from cai_core.actions import jobs
 from cai_core.commands.log_reading import read_log
+from cai_core.commands.run import build_comparison_lines
 from cai_core.errors import CaiError, WorkspaceError
 from cai_core.jobs.launch import find_dispatcher
 from cai_core.jobs.listing import JobView, find_run, list_jobs
@@ -85,6 +86,14 @@ def run_delete(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_forecast(args: argparse.Namespace) -> int:
+    """Print what was forecast of a run and what came of it; the exit status."""
+    run_id = find_run(get_workspace(), args.run_id)
+    lines = list(build_comparison_lines(get_workspace() / "runs" / run_id))
+    print("\n".join(lines) or f"{run_id}: has no forecast; it was begun without one")
+    return 0
+
+
 def run_stop(args: argparse.Namespace) -> int:
     """Stop a run; the exit status."""
     run_id = find_run(get_workspace(), args.run_id)
@@ -135,6 +144,7 @@ def _add_runs(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="KEY=VALUE",
         help="a key of its recipe, e.g. chain.seed=2 (may be repeated)",
     )
+    _add(commands, "forecast", "show forecast and actual side by side", run_forecast)
     _add(commands, "delete", "delete what a run made; recipe and tombstone stay", run_delete)
 
 

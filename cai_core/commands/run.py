@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cai_core.actions.jobs import submit
@@ -23,6 +23,7 @@ from cai_core.jobs.forecast_runs import (
     refuse_what_cannot_fit,
 )
 from cai_core.jobs.plan_specs import load_plan
+from cai_core.jobs.qualifying import describe_standing
 from cai_core.jobs.spec import RunSpec
 from cai_core.records import LOCAL_ACTOR
 from cai_core.workspace.files import get_workspace
@@ -64,24 +65,46 @@ def run(args: argparse.Namespace) -> int:
             _tell_spec(spec, workspace)
         for line in build_forecast_lines(forecasts, refusals, formulas=args.formulas):
             print(f"# {line}")
+        for line in build_standing_lines(specs, workspace):
+            print(f"# {line}")
         return 0
     for line in build_forecast_lines(forecasts, (), formulas=args.formulas):
         print(line, file=sys.stderr)
-    new = [spec for spec in specs if not (workspace / "runs" / spec.run_id).exists()]
-    if new and not args.anyway:
-        refuse_what_cannot_fit(refusals)
-    runs = _submit(specs, workspace, accept_risk=args.anyway)
+    for line in build_standing_lines(specs, workspace):
+        print(line, file=sys.stderr)
+    refuse_new(specs, workspace, refusals, anyway=args.anyway)
+    runs = submit_all(specs, workspace, accept_risk=args.anyway, tell=_tell_id)
     if args.detach:
         return 0
-    return _follow(runs)
+    return follow_all(runs)
 
 
-def _submit(specs: Sequence[RunSpec], workspace: Path, *, accept_risk: bool) -> list[Run]:
+def refuse_new(
+    specs: Sequence[RunSpec], workspace: Path, refusals: Sequence[str], *, anyway: bool
+) -> None:
+    """Raise RecipeError with the refusals where a run would be new and may not go `anyway`."""
+    new = [spec for spec in specs if not (workspace / "runs" / spec.run_id).exists()]
+    if new and not anyway:
+        refuse_what_cannot_fit(refusals)
+
+
+def _tell_id(run_id: str) -> None:
+    print(run_id, flush=True)
+
+
+def submit_all(
+    specs: Sequence[RunSpec], workspace: Path, *, accept_risk: bool, tell: Callable[[str], None]
+) -> list[Run]:
+    """Hand in every run, in order; `tell` gets each one's id.
+
+    Raises:
+        CaiError: as `submit`; what was handed in before is told on stderr, and goes on.
+    """
     runs: list[Run] = []
     try:
         for spec in specs:
             runs.append(submit(LOCAL_ACTOR, workspace, spec, accept_risk=accept_risk))
-            print(spec.run_id, flush=True)
+            tell(spec.run_id)
     except CaiError:
         if runs:
             told = ", ".join(run.run_id for run in runs)
@@ -105,6 +128,13 @@ def build_forecast_lines(
         yield f"cannot fit: {refusal}"
 
 
+def build_standing_lines(specs: Sequence[RunSpec], workspace: Path) -> Iterator[str]:
+    """How the feedback model of each label run that is yet to be made is qualified."""
+    for spec in specs:
+        if spec.kind == "label" and not (workspace / "runs" / spec.run_id).exists():
+            yield f"feedback model {spec.run_id}: {describe_standing(workspace, spec.recipe)}"
+
+
 def build_comparison_lines(run_folder: Path) -> Iterator[str]:
     """Forecast and actual of a run side by side; nothing where it has no forecast.
 
@@ -120,7 +150,8 @@ def build_comparison_lines(run_folder: Path) -> Iterator[str]:
         yield f"{row.name:20} {shown[0]:>12} {shown[1]:>12} {ratio:>6}".rstrip()
 
 
-def _follow(runs: Sequence[Run]) -> int:
+def follow_all(runs: Sequence[Run]) -> int:
+    """Follow to the end; 0 when every run has succeeded, 2 with the reasons, 130 by Ctrl-C."""
     try:
         found = Follower(runs).follow()
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ CHARACTERS_A_TOKEN = 4
 # What a template and a principle's request add to a prompt: about 240 characters of request.
 TEMPLATE_TOKENS, REQUEST_TOKENS = 10, 60
 # A worker of chains, and the bundled server without its model; measured, resident.
-WORKER_BYTES, SERVER_BYTES = 110 * 10**6, 480 * 10**6
+WORKER_BYTES, SERVER_BYTES = 65 * 10**6, 480 * 10**6
 # Assumed until a run was measured: a row's fields, and each text twice (rows, chains).
 _BYTES_A_ROW, _BYTES_A_TOKEN = 1500, 10
 
@@ -208,13 +208,14 @@ class _Revise:
             sampling = chain.critic_sampling if critic else chain.policy_sampling
             room = shape.context - sampling.max_tokens
             key = "critic_sampling" if critic else "policy_sampling"
+            certain = kind == "response" or not self._basis.startswith(ASSUMED)
             words = (
-                f"{kind}s: prompts of about {self._prompt[kind]:,.0f} tokens and max_tokens "
-                f"{sampling.max_tokens:,} are more than the model's context of {shape.context:,}; "
-                f"such requests are refused. Lower chain.{key}.max_tokens."
+                f"{kind}s: prompts of {'about' if certain else 'up to'} "
+                f"{self._prompt[kind]:,.0f} tokens and max_tokens {sampling.max_tokens:,} are more "
+                f"than the model's context of {shape.context:,}; such requests are refused. "
+                f"Lower chain.{key}.max_tokens."
             )
             if self._prompt[kind] > room:
-                certain = kind == "response" or not self._basis.startswith(ASSUMED)
                 (faults if certain else warnings).append(words)
         return faults, warnings
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from cai_core.errors import CaiError
 from cai_core.jobs.forecast_machine import describe_machine, list_gpus
 from cai_core.machine import read_peak_memory
 from cai_core.workspace.journal import append_records, read_journal, read_lines
-from cai_core.workspace.rows import RowIndex
 from cai_core.workspace.runs import Run
 
 USAGE = "usage.jsonl"
 _STEP = "chain"
+_TOKENS = ("prompt", "completion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +49,32 @@ class Usage:
 
 
 class UsageMeter:
-    """A worker's own: writes a line when made, and one at the end."""
+    """A worker's own: writes a line when made, and one at the end.
+
+    What it cannot write is left out: the disk is the run's trouble, and told by the run.
+    """
 
     def __init__(self, run: Run) -> None:
-        """Raises WorkspaceError when the disk refuses."""
         self._run, self._began = run, time.monotonic()
-        line = {"event": "begin", "pid": os.getpid(), "machine": describe_machine(list_gpus())}
-        append_records(run.path / USAGE, [line])
+        with suppress(OSError, CaiError):
+            machine = describe_machine(list_gpus())
+            self._append({"event": "begin", "pid": os.getpid(), "machine": machine})
 
     def end(self) -> None:
-        """Tell what it took.
+        """Say what it took."""
+        with suppress(OSError, CaiError):
+            self._append(
+                {
+                    "event": "end",
+                    "pid": os.getpid(),
+                    "seconds": round(time.monotonic() - self._began, 3),
+                    "memory": read_peak_memory(),
+                    "disk": count_bytes(self._run.path),
+                    "work": count_work(self._run),
+                }
+            )
 
-        Raises:
-            WorkspaceError: the disk refuses.
-        """
-        line = {
-            "event": "end",
-            "pid": os.getpid(),
-            "seconds": round(time.monotonic() - self._began, 3),
-            "memory": read_peak_memory(),
-            "disk": count_bytes(self._run.path),
-            "work": count_work(self._run),
-        }
+    def _append(self, line: Mapping[str, Any]) -> None:
         append_records(self._run.path / USAGE, [line])
 
 
@@ -101,21 +107,23 @@ def count_bytes(folder: Path) -> int:
 
 
 def _count_rows(run: Run) -> dict[str, Any]:
+    """One way through the files, holding no row: a run may have ten million."""
     kinds: dict[str, dict[str, int]] = {}
     rows = 0
-    for row in RowIndex(run, _STEP).values():
-        told = kinds.setdefault(row.kind, dict.fromkeys(("rows", "prompt", "completion"), 0))
-        rows += 1
-        if row.prompt_tokens is not None and row.completion_tokens is not None:
-            told["rows"] += 1
-            told["prompt"] += row.prompt_tokens
-            told["completion"] += row.completion_tokens
-    return {
-        "rows": rows,
-        "prompt_tokens": sum(told["prompt"] for told in kinds.values()),
-        "completion_tokens": sum(told["completion"] for told in kinds.values()),
-        "steps": {str(kind): told for kind, told in kinds.items()},
-    }
+    for file in run.row_files(_STEP):
+        for line in read_lines(file.path, limit=file.limit):
+            row = line.record
+            if row is None or "row_id" not in row:
+                continue
+            rows += 1
+            told = kinds.setdefault(str(row.get("kind")), dict.fromkeys(("rows", *_TOKENS), 0))
+            asked, written = row.get("prompt_tokens"), row.get("completion_tokens")
+            if asked is not None and written is not None:
+                told["rows"] += 1
+                told["prompt"] += asked
+                told["completion"] += written
+    sums = {f"{name}_tokens": sum(told[name] for told in kinds.values()) for name in _TOKENS}
+    return {"rows": rows, **sums, "steps": kinds}
 
 
 def _count_steps(run: Run) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cai_core.errors import CaiError, WorkspaceError
+from cai_core.inference.model_folder import DEMO, DEMO_FOLDER
 from cai_core.jobs.looking import compare_recipes
 from cai_core.jobs.made_files import (
     MODEL,
@@ -35,6 +36,7 @@ _OF_PAGES = "interactive-"
 # As `training.model_card` writes it; the only place that names a hub model's weights.
 _BASE_IN_CARD = re.compile(r"^\| base model \| .*, weights `([0-9a-f]{64})` \|$", re.MULTILINE)
 _MOST_ANCESTORS = 200
+_REWARD = "reward"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class MadeModel:
         created: when its folder was sealed (UTC, ISO 8601); the status' time where it is gone.
         method: `full`, `lora`, or empty.
         base: as the recipe names it; a run's id where that run made it.
+        base_place: the base's folder, or its hub id: what a server is given.
         base_hash, weights_hash: SHA-256 (hex) of the weights; None where nothing tells it.
         constitutions: `name@hash` of those that its training texts were revised under.
         parents, children: runs it was made from, and runs that use it.
@@ -64,6 +67,7 @@ class MadeModel:
     created: str
     method: str = ""
     base: str = ""
+    base_place: str = ""
     base_hash: str | None = None
     weights_hash: str | None = None
     constitutions: tuple[str, ...] = ()
@@ -81,6 +85,11 @@ class MadeModel:
     def usable(self) -> bool:
         """Whether its files are here and whole, as far as their names tell."""
         return self.folder is not None and not self.problem
+
+    @property
+    def answers(self) -> bool:
+        """Whether it writes text; a reward model gives a number."""
+        return self.kind != _REWARD
 
     def as_dict(self) -> dict[str, Any]:
         """Plain form, for JSON."""
@@ -200,6 +209,7 @@ def _build_model(
         created=read_created(folder) or (status.updated_at if status else ""),
         method=str(run.recipe.get("method") or ""),
         base=_name_base(workspace, base),
+        base_place=str(DEMO_FOLDER) if base == DEMO else base,
         base_hash=base_hash if isinstance(base_hash, str) else None,
         weights_hash=read_weights_hash(folder) if here else combine_digests(deleted),
         constitutions=tuple(_find_constitutions(run, runs)),
@@ -232,33 +242,32 @@ def _build_damaged(folder: Path, error: str, children: list[str]) -> MadeModel:
 
 
 def _find_constitutions(run: Run, runs: Mapping[str, Run]) -> Iterator[str]:
-    """Of the chains whose revisions or labels it was trained on, each once."""
+    """What its judge held texts against, and that of the chains it was trained on, each once."""
+    uses: dict[object, set[object]] = {}
+    for source in _as_dicts(run.recipe.get("sources")):
+        uses.setdefault(source.get("run"), set()).add(source.get("use"))
     # The initial responses of a source were written under no constitution.
-    unrevised = {
-        source.get("run")
-        for source in _as_dicts(run.recipe.get("sources"))
-        if source.get("use") == "initial"
-    } - {
-        source.get("run")
-        for source in _as_dicts(run.recipe.get("sources"))
-        if source.get("use") != "initial"
-    }
-    waiting = [name for name in run.parents if name not in unrevised]
-    seen, told = set[str](), set[str]()
+    waiting = [name for name in run.parents if uses.get(name) != {"initial"}]
+    seen, told = set[str](), dict.fromkeys(_name_constitution(run))
     while waiting and len(seen) < _MOST_ANCESTORS:
         name = waiting.pop(0)
         parent = runs.get(name)
         if parent is None or name in seen:
             continue
         seen.add(name)
-        held = (parent.recipe.get("constitution"), parent.recipe.get("constitution_hash"))
-        if all(isinstance(word, str) and word for word in held):
-            label = f"{held[0]}@{str(held[1])[:12]}"
-            if label not in told:
-                told.add(label)
-                yield label
-        elif parent.kind not in TRAINING_KINDS:
+        named = _name_constitution(parent)
+        told |= dict.fromkeys(named)
+        # A policy that was trained before is a base, whose card tells of its own; what a reward
+        # model learned is what this one learns.
+        if not named and (parent.kind not in TRAINING_KINDS or parent.kind == _REWARD):
             waiting += parent.parents
+    return iter(told)
+
+
+def _name_constitution(run: Run) -> list[str]:
+    held = (run.recipe.get("constitution"), run.recipe.get("constitution_hash"))
+    named = all(isinstance(word, str) and word for word in held)
+    return [f"{held[0]}@{str(held[1])[:12]}"] if named else []
 
 
 def _name_base(workspace: Path, base: str) -> str:

@@ -82,12 +82,18 @@ def build_data_card(
     *,
     run: str,
     recipe: dict[str, Any],
+    selection: str = "",
+    run_labels: int | None = None,
+    measured: Sequence[tuple[str, object]] = (),
 ) -> str:
     """A Markdown card that says what the file holds, how it was made, and what it is not.
 
     Args:
         run: id of the `label` run.
         recipe: its recipe in plain form.
+        selection: in words, which of the run's labels these are; empty where they are all.
+        run_labels: how many the run has.
+        measured: more (name, value) of what these labels come to.
     """
     counts = count_labels(labels)
     lines = [
@@ -103,6 +109,7 @@ def build_data_card(
             "two responses, and which of them is preferred under a principle of a constitution."
         ),
         "",
+        *_describe_selection(len(labels), selection, run_labels),
         "## How they were made",
         "",
         "| | |",
@@ -113,7 +120,7 @@ def build_data_card(
         "",
         "| | |",
         "|---|---|",
-        *(f"| {name} | {_cell(value)} |" for name, value in _list_counts(counts)),
+        *(f"| {name} | {_cell(value)} |" for name, value in (*_list_counts(counts), *measured)),
         "",
     ]
     if format == "trl":
@@ -217,6 +224,18 @@ def _list_counts(counts: LabelCounts) -> list[tuple[str, object]]:
         ("by construction (the revision is preferred)", counts.by_revision),
         ("same place preferred in both orders", "–" if same is None else f"{same:.1%}"),
         ("about held-out prompts", counts.held_out),
+    ]
+
+
+def _describe_selection(count: int, selection: str, run_labels: int | None) -> list[str]:
+    if not selection:
+        return []
+    of = "the run's labels" if run_labels is None else f"the run's {run_labels} labels"
+    return [
+        "## A selection",
+        "",
+        f"These are {count} of {of}, chosen by: {_cell(selection)}. A selection is no sample.",
+        "",
     ]
 
 

@@ -20,7 +20,7 @@ from cai_core.workspace.journal import append_records
 from cai_core.workspace.runs import Run, create_run
 from cai_core.workspace.status import RunState, load_status, replace_status, save_status
 
-HASH = "ab" * 32
+HASH, RUN_BASE = "ab" * 32, "owner/name"
 
 
 def make_run(workspace: Path, name: str, kind: str, recipe: dict[str, Any], *parents: str) -> Run:
@@ -47,6 +47,11 @@ def make_model(workspace: Path, name: str, *parents: str, **changes: Any) -> Run
     append_records(run.path / "metrics.jsonl", lines)
     (run.outputs / "too_long.json").write_text('{"left_out": 1, "kept": 40}')
     return run
+
+
+def set_kind(run: Run, kind: str) -> None:
+    path = run.path / "recipe.yaml"
+    path.write_text(path.read_text("utf-8").replace("kind: sft", f"kind: {kind}"), "utf-8")
 
 
 def make_chains(workspace: Path, name: str, constitution: str = "harmlessness") -> Run:
@@ -79,6 +84,21 @@ def test_what_is_known_of_a_model(tmp_path: Path) -> None:
     assert ("base", f"'demo' → '{run.outputs / 'model'}'") in compare_models(
         tmp_path, "tuned", "again"
     )
+
+
+def test_what_preferences_and_rewards_were_made_under(tmp_path: Path) -> None:
+    make_chains(tmp_path, "chains")
+    label = {"constitution": "judged", "constitution_hash": "34" * 32}
+    make_run(tmp_path, "labels", "label", label, "chains")
+    make_model(tmp_path, "tuned", "chains")
+    set_kind(make_model(tmp_path, "reward", "labels"), "reward")
+    set_kind(make_model(tmp_path, "rl", "reward", "tuned", base=RUN_BASE), "rl")
+    models = {model.run: model for model in list_models(tmp_path)}
+    assert models["reward"].constitutions == ("judged@343434343434",)
+    assert models["rl"].constitutions == ("judged@343434343434",)
+    assert [models[name].answers for name in ("tuned", "reward", "rl")] == [True, False, True]
+    assert models["tuned"].base_place == str(DEMO_FOLDER)
+    assert models["rl"].base_place == RUN_BASE
 
 
 def test_a_hub_models_hash_is_read_from_the_card(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_nothing_hostile_leaves_its_place(text: str) -> None:
         created=text,
         method=text,
         base=text,
+        base_place=text,
         weights_hash=text,
         constitutions=(text,),
         parents=(text,),
