@@ -51,7 +51,7 @@ def show_list(study: LabelStudy, chosen: LabelFilter) -> None:
         with st.container(horizontal=True, wrap=False, key=f"round_label_{one.place}"):
             st.html(build_row(one, show_harmful=show_harmful))
             st.button(
-                "Open",
+                "Open label",
                 key=f"open_label_{one.place}",
                 icon=":material/right_panel_open:",
                 on_click=go_to,

@@ -16,6 +16,8 @@ from ui.runs_words import build_table
 
 # More principles, or pairs of them, than anybody reads down; the filter has them all.
 _MOST_PRINCIPLES, _MOST_PAIRS = 40, 40
+# A share with its interval.
+_WIDE = ' class="cai-wide"'
 
 
 def show_quality(study: LabelStudy, *, beside: str) -> None:
@@ -76,6 +78,16 @@ def _show_principles(study: LabelStudy, quality: LabelQuality) -> None:
                     args=(LabelFilter(principle=one.principle),),
                 )
                 st.html(_build_principle(one))
+                chosen = LabelFilter(principle=one.principle, only=("wrong",))
+                wrong = len(select_labels(study.examined, chosen))
+                st.button(
+                    f"{wrong:,} disagree",
+                    key=build_key("principle_wrong", one.principle),
+                    type="tertiary",
+                    disabled=not wrong,
+                    on_click=show_examples,
+                    args=(chosen,),
+                )
     if (more := len(quality.principles) - _MOST_PRINCIPLES) > 0:
         st.html(f'<div class="cai-quiet">and {more} more; choose one in the list’s filter</div>')
 
@@ -87,10 +99,11 @@ def _build_principle(one: PrincipleQuality) -> str:
         "agrees with the truth": describe_rate(one.accuracy),
         "ties": describe_rate(one.ties),
         "unparsed": f"{one.unparsed:,}",
-        "mean confidence": sure,
+        "confidence": sure,
     }
     told = "".join(
-        f"<span><small>{escape(name)}</small><br>{escape(value)}</span>"
+        f"<span{_WIDE if '(' in value else ''}><small>{escape(name)}</small><br>"
+        f"{escape(value)}</span>"
         for name, value in cells.items()
     )
     return f'<div class="cai-cells">{told}</div>'

@@ -36,10 +36,12 @@ STYLE = """<style>
 [class*="st-key-principle_row"] { border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d);
   padding-bottom: 0.2rem; }
 [class*="st-key-principle_row"] > :first-child { flex: 1 1 12rem; min-width: 0; }
-[class*="st-key-principle_row"] > :last-child { flex: 3 1 24rem; min-width: 0; }
-.cai-cells { display: grid; gap: 0.2rem 1rem; font-size: 0.9rem; align-items: baseline;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 9.5rem), 1fr));
+[class*="st-key-principle_row"] > :nth-child(2) { flex: 3 1 20rem; min-width: 0; }
+[class*="st-key-principle_row"] > :nth-child(3) { flex: 0 1 8rem; min-width: 0; }
+.cai-cells { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; font-size: 0.9rem;
   font-variant-numeric: tabular-nums; }
+.cai-cells > span { flex: 1 1 4.5rem; min-width: 0; }
+.cai-cells > .cai-wide { flex: 2 1 10.5rem; }
 .cai-cells small { color: light-dark(#5b6270, #a3aab8); }
 .cai-pair { display: grid; gap: 0.75rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }

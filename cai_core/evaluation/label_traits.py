@@ -59,7 +59,8 @@ class ExaminedLabel:
         traits: `same-position`: both orders say more than a tie, and prefer the same place
             whoever stands there; `near-tie`: a confidence below `NEAR_TIE`; `truth`: there is one
             to compare with; `wrong`: the verdict is not it; `longer`, `shorter`: which response
-            is preferred; `principles-differ`, `runs-differ`: their verdicts are not all the same.
+            the feedback model prefers; `principles-differ`, `runs-differ`: their verdicts are not
+            all the same.
     """
 
     place: int
@@ -166,9 +167,8 @@ def _examine(
     by_principle: Mapping[str, Verdict],
     other: Verdict | None,
 ) -> ExaminedLabel:
-    confidence = None
-    if label.label_source == "feedback-model" and label.prob_a is not None:
-        confidence = abs(label.prob_a - 0.5)
+    asked = label.label_source == "feedback-model"
+    confidence = abs(label.prob_a - 0.5) if asked and label.prob_a is not None else None
     lead = len(label.response_a.split()) - len(label.response_b.split())
     leads = list_leads(label)
     decided = len(leads) == 2 and all(abs(one) >= TIE_MARGIN for one in leads)
@@ -178,8 +178,8 @@ def _examine(
         "near-tie": confidence is not None and confidence < NEAR_TIE,
         "truth": truth is not None,
         "wrong": truth is not None and label.verdict is not truth.verdict,
-        "longer": prefers > 0,
-        "shorter": prefers < 0,
+        "longer": asked and prefers > 0,
+        "shorter": asked and prefers < 0,
         "principles-differ": len(set(by_principle.values())) > 1,
         "runs-differ": other is not None and other is not label.verdict,
         "held-out": "split:held-out" in label.tags,
