@@ -152,8 +152,12 @@ def describe_line(forecast: Forecast) -> str:
     for name, figure in _in_order(forecast.figures.items()):
         if name in ("steps", "prompt_tokens") or (name == "cost" and figure.value is None):
             continue
-        words = "" if UNITS[name] in ("B", "s", "USD") else f" {name.replace('_', ' ')}"
-        told.append(f"{describe(name, figure.value)}{words or f' {name}'}")
+        if name == "seconds":
+            told.append(
+                "unknown time" if figure.value is None else f"in {describe(name, figure.value)}"
+            )
+        else:
+            told.append(f"{describe(name, figure.value)} {name.replace('_', ' ')}")
     return ", ".join(told)
 
 
