@@ -154,8 +154,14 @@ def _show_charts(run: Run, other: str | None) -> None:
         st.html('<div class="cai-empty">No step is done yet.</div>')
         return
     first, last = lines[0], lines[-1]
-    facts = [("step", f"{last['step']:,}"), ("loss now", f"{last['loss']:.3f}")]
-    facts += [("loss at first", f"{first['loss']:.3f}")]
+    # RL's loss is near 0 at every step and says nothing.
+    key = "reward" if run.kind == "rl" else "loss"
+    facts = [("step", f"{last['step']:,}")]
+    facts += [
+        (f"{key} {when}", f"{line[key]:.3f}")
+        for when, line in (("now", last), ("at first", first))
+        if key in line
+    ]
     if "num_tokens" in last:
         facts.append(("tokens", f"{int(last['num_tokens']):,}"))
     if speeds := [line["tokens_per_second"] for line in lines if "tokens_per_second" in line]:
