@@ -11,14 +11,16 @@ from transformers import AutoModelForSequenceClassification, PreTrainedTokenizer
 
 from cai_core.errors import RecipeError, RunMismatchError
 from cai_core.inference.model_folder import compute_weights_hash, fetch_model
-from cai_core.records import Conversation, content_hash
+from cai_core.records import Conversation, Message, content_hash
 from cai_core.training.base_model import Base, load_model, load_tokenizer
+from cai_core.training.reward_trainer import choose_pad_token, compute_rewards
 from cai_core.training.rewards import Rollout
 from cai_core.workspace.files import replace_file
 from cai_core.workspace.runs import Run
 
 # Texts at once: ours.
 BATCH = 64
+_SHORT: Conversation = (Message("user", "Hello?"),)
 
 
 def find_reward_model(run: Run, name: str, expected: str | None) -> Base:
@@ -66,9 +68,9 @@ class RewardModel:
                 "reward model: one with a single output."
             )
         # The score is read at the last token that is no padding.
-        self._pad = self._tokenizer.pad_token_id
-        if self._pad is None:
-            self._pad = self._tokenizer.eos_token_id
+        last = build_tokens(self._tokenizer, _SHORT, "Hello.", ended=True)[-1]
+        pad = choose_pad_token(self._tokenizer, last)
+        self._pad: int = self._tokenizer.convert_tokens_to_ids(pad)  # type: ignore[assignment]
         self._model.config.get_text_config().pad_token_id = self._pad
         self._model.requires_grad_(False).train(False)
         moved: Any = self._model
@@ -83,27 +85,9 @@ class RewardModel:
             ]
         )
 
-    @torch.inference_mode()
     def score(self, texts: Sequence[Sequence[int]]) -> list[float]:
         """The score of each text's tokens."""
-        order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
-        scores = [0.0] * len(texts)
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            for place, score in zip(chosen, self._forward([texts[n] for n in chosen]), strict=True):
-                scores[place] = score
-        return scores
-
-    def _forward(self, texts: Sequence[Sequence[int]]) -> list[float]:
-        longest = max(len(text) for text in texts)
-        ids = torch.full((len(texts), longest), self._pad)
-        mask = torch.zeros_like(ids)
-        for row, text in enumerate(texts):
-            ids[row, : len(text)] = torch.tensor(text)
-            mask[row, : len(text)] = 1
-        device = self._model.device
-        logits = self._model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        return [float(value) for value in logits[:, 0]]
+        return compute_rewards(self._model, texts, self._pad, BATCH)
 
 
 def build_tokens(
