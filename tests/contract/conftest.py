@@ -23,6 +23,8 @@ from cai_core.inference.launcher import ensure_server, stop_server
 from tests.inference import tiny_models
 
 Kind = Literal["bundled", "vllm"]
+# It is stopped when the session ends, which may be long after the last of these tests.
+IDLE_SECONDS = 7200.0
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +55,7 @@ def endpoint(
         return
     folder = str(request.getfixturevalue("model_folder"))
     workspace = tmp_path_factory.mktemp("workspace")
-    yield ensure_server(folder, workspace, timeout=180)
+    yield ensure_server(folder, workspace, timeout=180, idle_seconds=IDLE_SECONDS)
     assert stop_server(folder, workspace), "the server was gone before its tests ended"
 
 
