@@ -18,5 +18,9 @@ def build_run_dataset(recipe: PairRecipe, workspace: Path) -> PreferenceDataset:
     """
     sources = [(source, read_labels(workspace / "runs" / source.run)) for source in recipe.sources]
     return build_preference_dataset(
-        sources, soft=recipe.soft, eval_share=recipe.eval_share, seed=recipe.seed
+        sources,
+        soft=recipe.soft,
+        eval_share=recipe.eval_share,
+        seed=recipe.seed,
+        shuffled=recipe.shuffled,
     )

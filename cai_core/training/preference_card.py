@@ -94,6 +94,8 @@ def _build_table(facts: PairCardFacts, own: str) -> str:
     recipe = facts.recipe
     how = f"LoRA, rank {recipe.lora_rank}, merged" if recipe.method == "lora" else "all weights"
     labels = "soft, the labels' probabilities" if recipe.soft else "hard, the winner alone"
+    if recipe.shuffled:
+        labels += "; shuffled: a coin says whose side each takes (a control)"
     value, _, name = own.partition(" | ")
     losses = "none logged"
     if facts.losses:

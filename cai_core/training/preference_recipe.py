@@ -63,6 +63,7 @@ class PairRecipe:
         sources: where the labels come from; at least one without a `share`.
         soft: train on the labels' probabilities (arXiv 2309.00267); else on who won alone, and
             ties are left out.
+        shuffled: a control: each label keeps its strength, and a coin says whose side it takes.
         eval_share: of the prompts, in [0, 1): their pairs are held out to evaluate on.
         method: `full`, or `lora` (arXiv 2106.09685).
         batch_size: pairs an optimizer step; `micro_batch` of them at once in memory.
@@ -78,6 +79,7 @@ class PairRecipe:
     base_hash: str | None = None
     sources: tuple[PreferenceSource, ...]
     soft: bool = True
+    shuffled: bool = False
     eval_share: float = 0.1
     method: Method = "lora"
     learning_rate: float
@@ -102,7 +104,7 @@ class PairRecipe:
             raise RecipeError("base names no model. Give `demo`, a folder or a hub id.")
         check_choice("method", self.method, get_args(Method))
         check_choice("precision", self.precision, get_args(Precision))
-        for name in ("soft", "gradient_checkpointing"):
+        for name in ("soft", "shuffled", "gradient_checkpointing"):
             check_bool(name, getattr(self, name))
         for name in ("batch_size", "micro_batch", "epochs", "max_length", "lora_rank"):
             check_int(name, getattr(self, name), 1)

@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from cai_core.errors import RecipeError
@@ -105,6 +105,7 @@ def build_preference_dataset(
     soft: bool,
     eval_share: float,
     seed: int,
+    shuffled: bool = False,
 ) -> PreferenceDataset:
     """Choose, mix, hold out and shuffle.
 
@@ -114,6 +115,8 @@ def build_preference_dataset(
         eval_share: of the prompts of each kind, in [0, 1), whose pairs get the split `eval`. No
             prompt is in both.
         seed: of the drawing, the holding out and the order.
+        shuffled: a coin, by seed and comparison, turns each label around or leaves it: what is
+            learned from it cannot come from the labels.
 
     Raises:
         RecipeError: nothing is left to train on.
@@ -124,6 +127,9 @@ def build_preference_dataset(
         _prompt_key(label) for _, labels in held for label in labels if HELD_OUT in label.tags
     }
     found = [_collect(source, labels, held_out, soft) for source, labels in held]
+    if shuffled:
+        for one in found:
+            one.pairs = [_toss(pair, seed) for pair in one.pairs]
     drawn, wanted = _draw(found, seed)
     evaluated = _choose_held_out([pair for pairs in drawn for pair in pairs], eval_share, seed)
     counts, examples = [], []
@@ -206,6 +212,12 @@ def _build_pair(source: PreferenceSource, label: LabelRecord, soft: bool) -> Pre
         prompt_id=label.prompt_id,
         prompt_kind=label.prompt_kind.value,
     )
+
+
+def _toss(pair: PreferencePair, seed: int) -> PreferencePair:
+    if random.Random(f"{seed}:coin:{pair.run}:{pair.comparison_id}").random() < 0.5:
+        return pair
+    return replace(pair, chosen=pair.rejected, rejected=pair.chosen)
 
 
 def _draw(found: Sequence[_Found], seed: int) -> tuple[list[list[PreferencePair]], list[int]]:

@@ -63,6 +63,19 @@ def test_ties_are_kept_soft_and_left_out_hard() -> None:
     assert hard.counts[0].left_out == {"tie": 2}
 
 
+def test_shuffled_labels_keep_their_strength_and_lose_their_side() -> None:
+    labels = [make_label(n, 0.5 + n / 1000) for n in range(1, 401)]
+    told = {pair.comparison_id: pair for pair in one(labels).examples}
+    tossed = {pair.comparison_id: pair for pair in one(labels, shuffled=True).examples}
+    assert {name: pair.prob for name, pair in tossed.items()} == {
+        name: pair.prob for name, pair in told.items()
+    }
+    kept = sum(told[name].chosen == pair.chosen for name, pair in tossed.items())
+    assert 160 < kept < 240  # within four standard deviations of an even coin
+    assert one(labels, shuffled=True) == one(labels, shuffled=True)
+    assert one(labels, shuffled=True) != one(labels, shuffled=True, seed=1)
+
+
 def test_what_cannot_be_trained_on_is_counted() -> None:
     labels = [
         make_label(1),
