@@ -1,7 +1,7 @@
 # Everything a person does here. Each target makes .venv and installs what is missing by itself.
 .DEFAULT_GOAL := help
-.PHONY: help install app test test-vllm lint bench demo demo-sl demo-controls demo-model recordings \
-	screenshots
+.PHONY: help install app test test-vllm lint bench demo demo-sl demo-controls demo-hacking \
+	demo-model recordings screenshots
 
 PY := .venv/bin/python
 # The demo model and the tests run beside other work: more threads lose more than they gain.
@@ -39,8 +39,12 @@ bench: install  ## Run every benchmark; each prints one JSON line
 demo-sl: install  ## SL-CAI with the demo model: harm before and after, by the oracle (minutes)
 	@$(PY) -m scripts.demo_sl
 
-demo-controls: install  ## The same beside two controls at equal budget
+demo-controls: install  ## SL-CAI and RL-CAI beside two controls each, at equal budget
 	@$(PY) -m scripts.demo_sl --controls
+	@$(PY) -m scripts.demo --controls
+
+demo-hacking: install  ## RL against rewards that can be hacked, and the alarms that stop it
+	@$(PY) -m scripts.demo_hacking
 
 demo: install  ## The whole loop with the demo model: SL-CAI, labels, reward model, RL, DPO (minutes)
 	@$(PY) -m scripts.demo

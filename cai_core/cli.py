@@ -1,7 +1,7 @@
 """The command line: `python -m cai_core COMMAND`. Each command lives in a module of its own.
 
-Exit codes: 0 done, 2 bad input or a server that is gone (one message on stderr, no traceback),
-130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 done and not well (`lint`, `qualify`), 2 bad input or a server that is gone
+(one message on stderr, no traceback), 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cai_core.commands import (
     index,
     jobs,
     labels,
+    lint,
     loop,
     models,
     prompts,
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         qualify,
         prompts,
         constitution,
+        lint,
         importing,
         models,
         reward,

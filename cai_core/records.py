@@ -64,6 +64,10 @@ class Principle:
 
     `text` is the rule itself; the requests are what the model is asked (arXiv 2212.08073,
     sections 3.1 and 4.1). `comparison_request` may be empty when no labels are made with it.
+
+    Attributes:
+        weight: above 0; how often it is drawn beside the others: 2 is twice as often as 1.
+        enabled: one that is off is never drawn.
     """
 
     id: str
@@ -72,6 +76,8 @@ class Principle:
     revision_request: str
     comparison_request: str = ""
     tags: tuple[str, ...] = ()
+    weight: float = 1.0
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from cai_core.records import AccessRole
 from ui.constitution_address import go, show_message
 from ui.look import show_title
 from ui.runs_detail import run_detail
-from ui.runs_form import new_run
+from ui.runs_form import LOOP, PRESET, new_run
 from ui.runs_list import can, run_list
 from ui.runs_words import STYLE
 
@@ -21,16 +21,26 @@ with st.container(key="runs"):
         allowed = {"clone": AccessRole.EDITOR, "delete": AccessRole.ADMIN}
         ask = next((name for name in asked if can(allowed[name])), "")
         run_detail(wanted, ask)
-    elif st.query_params.get("new", "") == "1":
-        new_run()
+    elif (start := st.query_params.get("new", "")) in (PRESET, LOOP):
+        new_run(start)
     else:
-        st.button(
-            "New run",
-            key="runs_new",
-            type="primary",
-            icon=":material/add:",
-            disabled=not can(AccessRole.EDITOR),
-            on_click=go,
-            kwargs={"new": "1"},
-        )
+        with st.container(horizontal=True):
+            st.button(
+                "New run",
+                key="runs_new",
+                type="primary",
+                icon=":material/add:",
+                disabled=not can(AccessRole.EDITOR),
+                on_click=go,
+                kwargs={"new": PRESET},
+            )
+            st.button(
+                "The whole loop",
+                key="runs_loop",
+                icon=":material/account_tree:",
+                disabled=not can(AccessRole.EDITOR),
+                on_click=go,
+                kwargs={"new": LOOP},
+                help="SL-CAI, comparisons, labels, RL and DPO, and their answers, as one plan.",
+            )
         run_list()

@@ -33,6 +33,7 @@ METHODS = {"write_text", "write_bytes", "unlink", "rmdir", "mkdir", "touch", "re
 MAY = {
     "ui/services.py": {"run_live"},
     # Files that the person names on the command line, outside of the workspace.
+    "cai_core/commands/constitution.py": {"replace_file"},
     "cai_core/commands/verify.py": {"replace_file"},
 }
 FRONT = [

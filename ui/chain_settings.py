@@ -10,8 +10,10 @@ from cai_core.pipeline.interactive import DEMO_MODEL, PAGE_SAMPLING
 from cai_core.pipeline.recipe import PrincipleChoice
 from cai_core.records import Constitution, SamplingParams
 from cai_core.workspace.endpoints import read_endpoints
+from cai_core.workspace.version_labels import read_all_labels
 from cai_core.workspace.versions import NameInfo, list_names, resolve_constitution
 from ui import services
+from ui.constitution_address import FIRST
 from ui.look import build_card, build_error
 from ui.models_words import describe_model
 
@@ -30,20 +32,27 @@ def start_with(key: str, value: object) -> str:
 
 
 def constitution_field(label: str, key: str, beside: str | None = None) -> Constitution | None:
-    """Choose a constitution by name: its newest version. None, with the reason shown, if broken.
+    """Choose a constitution: by name its newest version, by `NAME@LABEL` the labelled one.
+
+    None, with the reason shown, if broken. The page's address may name the first one.
 
     Args:
         beside: the name already chosen elsewhere; the field starts with another one.
     """
-    listed = {info.name: info for info in list_names(services.workspace())}
+    listed = _list_references()
+    asked = st.query_params.get("constitution", "") if key == "constitution" else ""
+    if asked in listed and st.session_state.get("asked_constitution") != asked:
+        st.session_state[key] = st.session_state["asked_constitution"] = asked
     if st.session_state.get(key) not in listed:
         st.session_state.pop(key, None)
-        if others := [name for name in listed if beside and name != beside]:
+        if others := [name for name in listed if beside and name != beside and "@" not in name]:
             st.session_state[key] = others[0]
+        elif FIRST in listed:
+            st.session_state[key] = FIRST
     name = st.selectbox(
         label,
         list(listed),
-        format_func=lambda n: f"{n} ({_count(listed[n])})",
+        format_func=lambda ref: _describe(ref, listed[ref]),
         key=key,
         persist_state="session",
         placeholder="None found",
@@ -55,6 +64,20 @@ def constitution_field(label: str, key: str, beside: str | None = None) -> Const
     except CaiError as error:
         st.html(build_error("This constitution cannot be read", str(error)))
         return None
+
+
+def _list_references() -> dict[str, NameInfo]:
+    """Each name, and behind it each of its labels as `NAME@LABEL`."""
+    labels = read_all_labels(services.workspace())
+    listed: dict[str, NameInfo] = {}
+    for info in list_names(services.workspace()):
+        listed[info.name] = info
+        listed |= {f"{info.name}@{label}": info for label in labels.get(info.name, {})}
+    return listed
+
+
+def _describe(ref: str, info: NameInfo) -> str:
+    return ref if "@" in ref else f"{ref} ({_count(info)})"
 
 
 def _count(info: NameInfo) -> str:

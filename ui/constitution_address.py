@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,10 +13,13 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from cai_core.records import AccessRole
+from cai_core.workspace.version_labels import LabelMove
 from cai_core.workspace.versions import SHORT, VersionInfo
 from ui import services
 from ui.look import build_badge, build_card, build_error, escape
 
+# What somebody who chose nothing yet is shown: the demo model was made for it.
+FIRST = "harmlessness"
 _MESSAGE = "constitution_message"
 _NUMBER = re.compile(r"[0-9]{1,5}")
 _PREFIX = re.compile(r"[0-9a-f]{6,64}")
@@ -27,15 +31,20 @@ class Address:
 
     Attributes:
         version: a version's number, or at least 6 digits of its hash (as other pages link it).
+        against: a version that the shown one is compared with, told like `version`.
         principle: key of the draft's principle that is being edited.
-        review: whether the draft's changes are looked at before they are saved.
+        step: what is done with the draft: `review`, `try`, `yaml`; empty for its form.
+        before, after: ids of two runs whose behavioural diff is shown.
     """
 
     constitution: str = ""
     version: str = ""
     draft: str = ""
     principle: str = ""
-    review: bool = False
+    step: str = ""
+    against: str = ""
+    before: str = ""
+    after: str = ""
 
 
 def read_address() -> Address:
@@ -46,7 +55,10 @@ def read_address() -> Address:
         version=get("version", ""),
         draft=get("draft", ""),
         principle=get("principle", ""),
-        review=get("review", "") == "1",
+        step=get("step", ""),
+        against=get("against", ""),
+        before=get("before", ""),
+        after=get("after", ""),
     )
 
 
@@ -102,15 +114,30 @@ def build_facts(version: VersionInfo) -> str:
     if not version.shipped:
         by = f"{version.actor}, {describe_time(version.at)}"
     badge = build_badge("restored", quiet=True) if version.restored else ""
+    others = [name for name in version.authors if name != version.actor]
+    written = f" · written with {', '.join(others)}" if others else ""
+    name, _, origin = (version.forked_from or "").partition("@")
+    forked = f" · forked from {name} {origin[:SHORT]}" if name else ""
     return (
-        f'<div class="cai-quiet">{escape(by)} · <code>{escape(version.hash[:SHORT])}</code> '
-        f"{badge}</div>"
+        f'<div class="cai-quiet">{escape(by + written + forked)} · '
+        f"<code>{escape(version.hash[:SHORT])}</code> {badge}</div>"
     )
 
 
 def describe_version(version: VersionInfo) -> str:
     """A version's name in a sentence."""
     return "shipped version" if version.shipped else f"version {version.number}"
+
+
+def name_version(version: VersionInfo) -> str:
+    """A version's name inside a sentence, with its article."""
+    return "the shipped version" if version.shipped else f"version {version.number}"
+
+
+def build_label_badges(labels: Iterable[LabelMove], version_hash: str) -> str:
+    """The labels that point to a version, as HTML."""
+    found = [move.label for move in labels if move.hash == version_hash]
+    return " ".join(build_badge(label) for label in found)
 
 
 def describe_save(head: VersionInfo) -> str:

@@ -17,6 +17,8 @@ FIELD_NAMES = {
     "revision_request": "Revision request",
     "comparison_request": "Comparison request",
     "tags": "Tags",
+    "weight": "Weight",
+    "enabled": "In use",
 }
 
 
@@ -110,8 +112,14 @@ def _badges(change: PrincipleChange) -> list[str]:
 def _texts(principle: Principle | None) -> dict[str, str]:
     if principle is None:
         return dict.fromkeys(FIELD_NAMES, "")
-    texts = {name: str(getattr(principle, name)) for name in FIELD_NAMES if name != "tags"}
-    return {**texts, "tags": ", ".join(principle.tags)}
+    texts = {name: str(getattr(principle, name)) for name in FIELD_NAMES}
+    switches = {
+        "tags": ", ".join(principle.tags),
+        # What is as it always was is not told of a principle that is added or removed.
+        "weight": f"{principle.weight:g}" if principle.weight != 1 else "",
+        "enabled": "" if principle.enabled else "no, it is off",
+    }
+    return texts | switches
 
 
 def _match(before: Sequence[Principle], after: Sequence[Principle]) -> dict[int, int]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from cai_core.actions.constitutions import change_draft, discard_draft
+from cai_core.actions.constitutions import discard_draft
 from cai_core.errors import CaiError
-from cai_core.workspace.drafts import Draft, DraftPrinciple, build_draft_principle
+from cai_core.workspace import draft_edit
+from cai_core.workspace.drafts import Draft, build_draft_principle
 from ui import services
 from ui.constitution_address import go, leave_message
+from ui.constitution_undo import change_and_remember
 
-_FAULTS = "constitution_faults"
+_FAULTS, _DRAWN = "constitution_faults", "constitution_drawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,41 @@ def faults() -> dict[str, Fault]:
 
 def keep_field(draft_id: str, key: str | None, field: str, widget_key: str) -> None:
     """Put what a widget holds into the draft's file; what cannot be put there is remembered."""
-    value = st.session_state[widget_key]
-    keep_value(draft_id, key, field, widget_key, tuple(value) if field == "tags" else value or "")
+    keep_value(draft_id, key, field, widget_key, _read(field, st.session_state[widget_key]))
+
+
+def note_drawn(draft_id: str, key: str | None, field: str, widget_key: str, value: Any) -> None:
+    """Remember what a widget is drawn with, so that `keep_missed` sees what a person changed."""
+    drawn: dict[str, tuple[str, str | None, str, Any]] = st.session_state.setdefault(_DRAWN, {})
+    drawn[widget_key] = (draft_id, key, field, _read(field, value))
+
+
+def keep_missed() -> None:
+    """Keep what was changed and no callback kept. Before the draft is read.
+
+    Reading the session is where Streamlit ends a run that a newer one replaces, inside of callbacks
+    too; the newer run does not call them again. So two fields left in quick succession would lose
+    the first.
+    """
+    for widget_key, (draft_id, key, field, value) in list(st.session_state.get(_DRAWN, {}).items()):
+        if widget_key not in st.session_state:
+            st.session_state[_DRAWN].pop(widget_key, None)
+            continue
+        now = _read(field, st.session_state[widget_key])
+        if now != value:
+            keep_value(draft_id, key, field, widget_key, now)
+
+
+def _read(field: str, value: Any) -> Any:
+    """A widget's value as the draft holds it."""
+    match field:
+        case "tags":
+            return tuple(value or ())
+        case "weight":
+            return 1.0 if value is None else float(value)
+        case "enabled":
+            return bool(value)
+    return value or ""
 
 
 def keep_value(draft_id: str, key: str | None, field: str, widget_key: str, value: Any) -> None:
@@ -54,12 +89,14 @@ def keep_value(draft_id: str, key: str | None, field: str, widget_key: str, valu
             return replace(draft, **{field: value})
         if draft.principle(key) is None:
             raise CaiError("This principle was deleted in another tab.")
-        return _with(
-            draft, [replace(p, **{field: value}) if p.key == key else p for p in draft.principles]
+        changed = (
+            replace(p, **{field: value}) if p.key == key else p  # one field of one principle
+            for p in draft.principles
         )
+        return replace(draft, principles=tuple(changed))
 
     try:
-        change_draft(services.actor(), services.workspace(), draft_id, change)
+        change_and_remember(draft_id, f"changed the {field.replace('_', ' ')}", change)
     except CaiError as error:
         faults()[widget_key] = Fault(draft_id, key, field, value, str(error))
     else:
@@ -69,75 +106,55 @@ def keep_value(draft_id: str, key: str | None, field: str, widget_key: str, valu
 def add_principle(draft_id: str) -> None:
     """Append an empty principle, and choose it."""
     new = build_draft_principle()
-    if _change(draft_id, lambda draft: _with(draft, [*draft.principles, new])):
+    if change_whole(draft_id, "added one", lambda d: draft_edit.insert_after(d, "", new)):
         go(draft=draft_id, principle=new.key)
 
 
 def duplicate_principle(draft_id: str, key: str) -> None:
     """Put a copy behind the principle, and choose it."""
-    copies: list[DraftPrinciple] = []
+    copies: list[str] = []
 
     def change(draft: Draft) -> Draft:
-        rest: list[DraftPrinciple] = []
-        for principle in draft.principles:
-            rest.append(principle)
-            if principle.key == key:
-                name = f"{principle.id[:59]}-copy" if principle.id else ""
-                copies.append(build_draft_principle(replace(principle, id=name)))
-                rest.append(copies[-1])
-        return _with(draft, rest)
+        principle = draft.principle(key)
+        if principle is None:
+            return draft
+        copy = draft_edit.copy_principle(draft, principle)
+        copies.append(copy.key)
+        return draft_edit.insert_after(draft, key, copy)
 
-    if _change(draft_id, change) and copies:
-        go(draft=draft_id, principle=copies[0].key)
+    if change_whole(draft_id, "duplicated one", change) and copies:
+        go(draft=draft_id, principle=copies[0])
 
 
 def move_principle(draft_id: str, key: str, step: int) -> None:
     """Move the principle up (−1) or down (1); at the end of the list it stays."""
-
-    def change(draft: Draft) -> Draft:
-        rest = list(draft.principles)
-        place = next((i for i, p in enumerate(rest) if p.key == key), None)
-        if place is not None and 0 <= place + step < len(rest):
-            rest.insert(place + step, rest.pop(place))
-        return _with(draft, rest)
-
-    _change(draft_id, change)
+    change_whole(draft_id, "moved one", lambda d: draft_edit.move_principle(d, key, step))
 
 
 def delete_principle(draft_id: str, key: str) -> None:
-    """Delete the principle, remember it for `undo_delete`, and choose its neighbour."""
-    removed: list[tuple[int, DraftPrinciple]] = []
-    rest: list[DraftPrinciple] = []
+    """Delete the principle, and choose its neighbour."""
+    places: list[int] = []
 
     def change(draft: Draft) -> Draft:
-        removed.extend((i, p) for i, p in enumerate(draft.principles) if p.key == key)
-        rest.extend(p for p in draft.principles if p.key != key)
-        return _with(draft, rest)
+        places.extend(i for i, p in enumerate(draft.principles) if p.key == key)
+        return draft_edit.delete_principle(draft, key)
 
-    if _change(draft_id, change) and removed:
-        st.session_state[_removed_key(draft_id)] = removed[0]
-        near = rest[min(removed[0][0], len(rest) - 1)].key if rest else ""
+    kept = change_whole(draft_id, "deleted one", change)
+    if kept is not None and places:
+        rest = kept.principles
+        near = rest[min(places[0], len(rest) - 1)].key if rest else ""
         go(draft=draft_id, **({"principle": near} if near else {}))
 
 
-def removed_principle(draft_id: str) -> DraftPrinciple | None:
-    """What this session deleted last, None where nothing is to be undone."""
-    held = st.session_state.get(_removed_key(draft_id))
-    return held[1] if held else None
+def split_principle(draft_id: str, key: str, at: int) -> None:
+    """Make two of the principle, behind its sentence number `at`."""
+    change_whole(draft_id, "split one", lambda d: draft_edit.split_principle(d, key, at))
 
 
-def undo_delete(draft_id: str) -> None:
-    """Put the principle deleted last back into its place, and choose it."""
-    place, principle = st.session_state[_removed_key(draft_id)]
-
-    def change(draft: Draft) -> Draft:
-        rest = [p for p in draft.principles if p.key != principle.key]
-        rest.insert(place, principle)
-        return _with(draft, rest)
-
-    if _change(draft_id, change):
-        del st.session_state[_removed_key(draft_id)]
-        go(draft=draft_id, principle=principle.key)
+def merge_principle(draft_id: str, key: str, other_widget: str) -> None:
+    """Join the principle that a widget names to this one."""
+    other = str(st.session_state.get(other_widget) or "")
+    change_whole(draft_id, "merged two", lambda d: draft_edit.merge_principles(d, key, other))
 
 
 def discard(draft: Draft) -> None:
@@ -162,18 +179,10 @@ def leave_gone_draft() -> None:
     go()
 
 
-def _with(draft: Draft, principles: list[DraftPrinciple]) -> Draft:
-    return replace(draft, principles=tuple(principles))
-
-
-def _change(draft_id: str, change: Callable[[Draft], Draft]) -> bool:
+def change_whole(draft_id: str, words: str, change: Callable[[Draft], Draft]) -> Draft | None:
+    """Change the draft; None, with a message left, where that could not be kept."""
     try:
-        change_draft(services.actor(), services.workspace(), draft_id, change)
+        return change_and_remember(draft_id, words, change)
     except CaiError as error:
         leave_message("error", "Not changed", str(error))
-        return False
-    return True
-
-
-def _removed_key(draft_id: str) -> str:
-    return f"removed_{draft_id}"
+        return None

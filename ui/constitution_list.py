@@ -26,6 +26,14 @@ def constitution_list(names: list[NameInfo], selected: str | None) -> None:
         st.button(
             "New constitution", key="new", icon=":material/add:", width="stretch", on_click=_new
         )
+        st.button(
+            "Import a file",
+            key="import",
+            icon=":material/upload_file:",
+            width="stretch",
+            on_click=go,
+            kwargs={"step": "import"},
+        )
     for info in names:
         on = info.name == selected
         with st.container(gap=None, key=build_key("cn_row_on" if on else "cn_row", info.name)):

@@ -9,7 +9,8 @@ import streamlit as st
 from cai_core.actions.constitutions import MAX_NOTE, change_draft, save_constitution
 from cai_core.errors import CaiError
 from cai_core.records import Constitution
-from cai_core.workspace.drafts import Draft, DraftProblem, as_constitution
+from cai_core.workspace.draft_check import DraftProblem
+from cai_core.workspace.drafts import Draft, as_constitution
 from cai_core.workspace.versions import VersionInfo, load_version
 from ui import services
 from ui.constitution_address import (

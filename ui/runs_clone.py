@@ -9,9 +9,8 @@ import streamlit as st
 
 from cai_core.actions.jobs import clone_run
 from cai_core.errors import CaiError
-from cai_core.jobs.clone import MODELS, build_clone, list_changeable
-from cai_core.jobs.looking import compare_recipes, list_made_models
-from cai_core.jobs.plan_names import RUN, check_model
+from cai_core.jobs.clone import build_clone, is_model_key, list_changeable
+from cai_core.jobs.looking import compare_recipes
 from cai_core.jobs.plan_yaml import dump_value, parse_yaml
 from cai_core.jobs.spec import RunSpec
 from cai_core.records import AccessRole
@@ -22,6 +21,8 @@ from ui.constitution_address import go, leave_message
 from ui.look import build_error, escape
 from ui.runs_forecast import show_plan_forecast
 from ui.runs_list import can
+from ui.runs_names import list_models
+from ui.runs_qualification import show_qualifications
 from ui.runs_words import build_table
 
 _FIRST = ("chain.seed", "seed")
@@ -61,6 +62,7 @@ def clone_form(run: Run) -> None:
         '<p class="cai-quiet">Prompts, constitution and examples are copied from this run as they '
         "were handed in.</p>"
     )
+    show_qualifications([spec])
     fits = show_plan_forecast([spec])
     anyway = not fits and st.checkbox("Launch it anyway", key=f"clone_anyway_{run.run_id}")
     st.button(
@@ -75,20 +77,15 @@ def clone_form(run: Run) -> None:
 
 
 def _build(run: Run, changes: Mapping[str, Any]) -> RunSpec:
-    if not can(AccessRole.ADMIN):
-        endpoints = read_endpoints(services.workspace()).book.endpoints
-        for key in MODELS:
-            if changes.get(key) is not None and changes[key] != run.recipe.get(key):
-                check_model(str(changes[key]), endpoints)
-    return build_clone(run, changes)
+    names_any = can(AccessRole.ADMIN)
+    endpoints = None if names_any else read_endpoints(services.workspace()).book.endpoints
+    return build_clone(run, changes, endpoints=endpoints)
 
 
 def _show_field(run: Run, key: str, value: Any) -> Any:
     widget = f"clone_{run.run_id}_{key}"
-    if key in MODELS:
-        endpoints = read_endpoints(services.workspace()).book.endpoints if key != "base" else {}
-        made = [f"{RUN}{name}" for name in list_made_models(services.workspace())]
-        names = dict.fromkeys([*([value] if value else []), "demo", *endpoints, *made])
+    if is_model_key(key):
+        names = dict.fromkeys([*([value] if value else []), *list_models(asked=key != "base")])
         return st.selectbox(
             key, list(names), index=0 if value else None, accept_new_options=True, key=widget
         )

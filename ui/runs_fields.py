@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
-from typing import Any, get_args
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 from cai_core.errors import CaiError
-from cai_core.jobs.looking import list_made_models
 from cai_core.jobs.plan_edit import NAMES, RunFields, read_fields, set_field
-from cai_core.jobs.plan_names import RUN
-from cai_core.pipeline.prompt_sets import list_versions as list_prompt_sets
-from cai_core.pipeline.recipe import ChainRecipe
-from cai_core.training.recipe import ChainSource, Method, SftRecipe, Use
-from cai_core.workspace.endpoints import read_endpoints
-from cai_core.workspace.prompt_sets import SHORT
-from cai_core.workspace.versions import list_names
-from cai_core.workspace.versions import list_versions as list_constitutions
-from ui import services
+from cai_core.jobs.plan_fields import Shape, get_shape, is_shown
+from cai_core.jobs.plan_yaml import dump_value
 from ui.constitution_address import leave_message
 from ui.look import build_card, escape_markdown
+from ui.runs_field_words import describe_default, get_words
+from ui.runs_names import list_for, list_principles
 from ui.runs_words import KINDS
 
-_LABELS = {
-    "prompts": "Prompt set",
-    "constitution": "Constitution",
-    "model": "Model",
-    "where.limit": "Number of prompts",
-    "chain.revisions": "Revisions",
-    "chain.seed": "Seed",
-    "base": "Model to train",
-    "method": "Method",
-    "learning_rate": "Learning rate",
-    "epochs": "Epochs",
-    "batch_size": "Batch size",
-    "micro_batch": "Of them at once",
-    "max_length": "Max length (tokens)",
-    "seed": "Seed",
-}
-_CHOICES: dict[str, tuple[str, ...]] = {"method": get_args(Method), "use": get_args(Use)}
-_NUMBERS: dict[str, type] = {"learning_rate": float, "share": float}
-_LOWEST = {"chain.revisions": 0, "chain.seed": 0, "seed": 0}
 _HIGHEST = 2**53 - 1  # the largest whole number that a browser keeps exactly
+_LARGEST = 1e9
 _LONGEST_NAME = 40
-_DEFAULTS = {
-    **{item.name: item.default for item in fields(SftRecipe)},
-    **{f"chain.{item.name}": item.default for item in fields(ChainRecipe)},
-    **{item.name: item.default for item in fields(ChainSource) if item.name == "use"},
-    "share": "every one",
-    "where.limit": "all",
-    "model": "as the roles say",
-}
+_DRAWN = ("random", "in-order")
+_STEPS = {"learning_rate": 1e-5}
 
 
 def plan_fields(text_key: str) -> None:
@@ -81,11 +51,14 @@ def plan_fields(text_key: str) -> None:
             key=f"{text_key}_everywhere",
             help=f"Said by other runs, too: {escape_markdown(', '.join(shared))}.",
         )
-    columns = st.columns(2)
-    shown = [key for key in chosen.values if not key.endswith(".run")]
-    for place, key in enumerate(shown):
-        with columns[place % 2]:
-            _show_field(text_key, runs, chosen, key, everywhere=everywhere)
+    editor = _Editor(text_key, runs, chosen, everywhere=everywhere)
+    shown = [key for key in chosen.values if is_shown(key)]
+    editor.show([key for key in shown if key not in chosen.more])
+    # An id of its own for each run: else the one that was open stays so for the next.
+    with st.expander(
+        "More settings", icon=":material/tune:", key=f"{text_key}_{chosen.number}_more"
+    ):
+        editor.show([key for key in shown if key in chosen.more])
 
 
 def _choose_run(text_key: str, runs: tuple[RunFields, ...]) -> RunFields:
@@ -105,121 +78,155 @@ def _choose_run(text_key: str, runs: tuple[RunFields, ...]) -> RunFields:
 
 def _name_run(run: RunFields) -> str:
     name = run.name or f"number {run.number + 1}"
-    kind = f" · {KINDS.get(run.kind, run.kind).lower()}" if run.kind else ""
+    kind = KINDS.get(run.kind, run.kind).lower()
+    kind = f" · {kind}" if kind not in ("", name) else ""
     return escape_markdown(f"{name[:_LONGEST_NAME]}{kind}")
 
 
 def _find_shared(runs: tuple[RunFields, ...], chosen: RunFields) -> list[str]:
     """Names of this run that other runs say, too."""
-    held = {str(value) for key, value in chosen.values.items() if key in NAMES and value}
-    others = [run for run in runs if run.number != chosen.number]
-    said = {str(v) for run in others for key, v in run.values.items() if key in NAMES}
-    return sorted(held & said)
+
+    def list_names(run: RunFields) -> set[str]:
+        held = [value for key, value in run.values.items() if key in NAMES and value]
+        listed = [value if isinstance(value, list) else [value] for value in held]
+        return {str(name) for names in listed for name in names}
+
+    others = [list_names(run) for run in runs if run.number != chosen.number]
+    return sorted(list_names(chosen) & set().union(*others))
 
 
-def _show_field(
-    text_key: str, runs: tuple[RunFields, ...], run: RunFields, key: str, *, everywhere: bool
-) -> None:
-    value, last = run.values[key], key.rpartition(".")[2]
-    widget = f"{text_key}_{run.number}_{key}"
-    common: dict[str, Any] = {
-        "key": widget,
-        "on_change": _write,
-        "args": (text_key, run.number, key, widget, everywhere),
-        "placeholder": _tell_default(key if key in _DEFAULTS else last),
-    }
-    label = _build_label(key, run.values)
-    if key in NAMES or last in _CHOICES:
-        options = list(_CHOICES[last]) if last in _CHOICES else _list_names(key, runs, run)
-        if not (value is None or isinstance(value, str)):
+class _Editor:
+    """The fields of one run of the plan."""
+
+    def __init__(
+        self, text_key: str, runs: tuple[RunFields, ...], run: RunFields, *, everywhere: bool
+    ) -> None:
+        self._text_key, self._runs, self._run = text_key, runs, run
+        self._everywhere = everywhere
+
+    def show(self, keys: Sequence[str]) -> None:
+        """Render these fields in two columns; what is read from left to right stays so."""
+        for start in range(0, len(keys), 2):
+            for column, key in zip(
+                st.columns(2, vertical_alignment="bottom"), keys[start : start + 2], strict=False
+            ):
+                with column:
+                    self._show(key)
+
+    def _show(self, key: str) -> None:
+        shape, value = get_shape(self._run.kind, key), self._run.values[key]
+        label, told = get_words(self._run.kind, key, self._run.values)
+        widget = f"{self._text_key}_{self._run.number}_{key}"
+        if key in self._run.nulls or not _fits(shape, value):
             _show_odd(label, widget, value)
             return
+        common: dict[str, Any] = {
+            "key": widget,
+            "help": told,
+            "on_change": _write,
+            "args": (self._text_key, self._run.number, key, shape, self._everywhere),
+        }
+        placeholder = describe_default(key, shape.default)
+        match shape.holds:
+            case "switch":
+                st.session_state[widget] = bool(shape.default if value is None else value)
+                st.toggle(label, **common)
+            case "whole" | "number" | "bounds":
+                self._show_number(label, key, shape, {**common, "placeholder": placeholder})
+            case "names" | "principles":
+                options = self._list_several(key, shape)
+                st.session_state[widget] = [value] if isinstance(value, str) else value or []
+                options += [one for one in st.session_state[widget] if one not in options]
+                st.multiselect(label, options, placeholder=placeholder, **common)
+            case _:
+                self._show_one(label, key, shape, {**common, "placeholder": placeholder})
+
+    def _show_one(self, label: str, key: str, shape: Shape, common: dict[str, Any]) -> None:
+        value, above = self._run.values[key], self._runs[: self._run.number]
+        named = shape.holds == "name"
+        options = list_for(key, self._run, above) if named else list(shape.choices)
         options += [value] if value is not None and value not in options else []
-        st.session_state[widget] = value
-        st.selectbox(
-            label, options, index=None, accept_new_options=key in ("model", "base"), **common
-        )
-        return
-    kind = _NUMBERS.get(last, int)
-    lowest = kind(0) if kind is float else _LOWEST.get(key, 1)
-    highest = 1.0 if kind is float else _HIGHEST
-    right = (int, float) if kind is float else (int,)
-    if value is not None and (type(value) not in right or not lowest <= value <= highest):
-        _show_odd(label, widget, value)
-        return
-    st.session_state[widget] = None if value is None else kind(value)
-    steps = {"learning_rate": 1e-5, "share": 0.05}
-    st.number_input(
-        label,
-        lowest,
-        highest,
-        value=None,
-        step=steps.get(last, 1),
-        format="%g" if kind is float else None,
-        **common,
-    )
+        st.session_state[common["key"]] = value
+        free = named and key.rpartition(".")[2] not in ("prompts", "constitution")
+        st.selectbox(label, options, index=None, accept_new_options=free, **common)
+
+    def _show_number(self, label: str, key: str, shape: Shape, common: dict[str, Any]) -> None:
+        value = self._run.values[key]
+        if shape.holds == "whole":
+            st.session_state[common["key"]] = value
+            st.number_input(label, shape.least, _HIGHEST, value=None, step=1, **common)
+            return
+        value = value[0] if isinstance(value, list) else value
+        st.session_state[common["key"]] = None if value is None else float(value)
+        step = _STEPS.get(key.rpartition(".")[2], 0.05)
+        st.number_input(label, value=None, step=step, format="%g", **common)
+
+    def _list_several(self, key: str, shape: Shape) -> list[str]:
+        if shape.holds == "principles":
+            return [*_DRAWN, *list_principles(self._run.values.get("constitution"))]
+        return list_for(key, self._run, self._runs[: self._run.number])
 
 
-def _build_label(key: str, values: Mapping[str, Any]) -> str:
-    if not key.startswith("sources."):
-        return _LABELS[key]
-    _, number, last = key.split(".")
-    run = escape_markdown(str(values.get(f"sources.{number}.run"))[:_LONGEST_NAME])
-    return f"Texts of {run}" if last == "use" else f"Share of {run} in all examples"
+def _fits(shape: Shape, value: Any) -> bool:
+    """Whether a widget can show what the text says."""
+    if value is None:
+        return True
+    match shape.holds:
+        case "switch":
+            return isinstance(value, bool)
+        case "whole":
+            return type(value) is int and shape.least <= value <= _HIGHEST
+        case "number":
+            return _is_number(value)
+        case "bounds":
+            return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+        case "names" | "principles":
+            named = [value] if isinstance(value, str) else value
+            right = isinstance(named, list) and all(isinstance(one, str) for one in named)
+            return right and len(set(named)) == len(named)
+    return isinstance(value, str)
 
 
-def _tell_default(key: str) -> str:
-    default = _DEFAULTS.get(key, MISSING)
-    return "not named" if default is MISSING else f"{default}"
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) <= _LARGEST
 
 
 def _show_odd(label: str, widget: str, value: object) -> None:
     st.text_input(
         label,
-        value=repr(value)[:80],
+        value=dump_value(value)[:80],
         key=f"{widget}_odd",
         disabled=True,
         help="The text says something here that the field cannot show. Change it in the text.",
     )
 
 
-def _list_names(key: str, runs: tuple[RunFields, ...], run: RunFields) -> list[str]:
-    """What the workspace has under that key."""
-    workspace = services.workspace()
-    try:
-        if key == "prompts":
-            newest = list_prompt_sets(workspace)
-            older = [
-                f"{v.name}@{v.hash[:SHORT]}"
-                for one in newest
-                if one.number
-                for v in list_prompt_sets(workspace, one.name)
-            ]
-            return list(dict.fromkeys([*(one.name for one in newest), *older]))
-        if key == "constitution":
-            names = list_names(workspace)
-            older = [
-                f"{info.name}@{version.hash[:SHORT]}"
-                for info in names
-                if info.versions > 1
-                for version in list_constitutions(workspace, info.name)
-            ]
-            return list(dict.fromkeys([*(info.name for info in names), *older]))
-    except CaiError:
-        return []  # the check beside the fields says why
-    endpoints = list(read_endpoints(workspace).book.endpoints) if key == "model" else ["demo"]
-    above = [f"{RUN}{one.name}" for one in runs[: run.number] if one.kind == "sft"]
-    return [*endpoints, *above, *(f"{RUN}{made}" for made in list_made_models(workspace))]
+def _read(widget: Any, shape: Shape, before: Any) -> Any:
+    """What a widget holds, as the text says it.
+
+    Args:
+        before: what the text said.
+    """
+    match shape.holds:
+        case "bounds" if widget is not None:
+            return [widget, round(1 - widget, 9)]
+        case "names":
+            return list(widget) or None
+        case "principles":
+            # A word takes the place of ids, and ids that of a word: the newest choice counts.
+            words = [one for one in widget if one in _DRAWN]
+            if words and words[-1] != before:
+                return words[-1]
+            return [one for one in widget if one not in _DRAWN] or (words[-1] if words else None)
+    return widget.strip() or None if isinstance(widget, str) else widget
 
 
-def _write(text_key: str, run: int, key: str, widget: str, everywhere: bool) -> None:
+def _write(text_key: str, run: int, key: str, shape: Shape, everywhere: bool) -> None:
     """Put what the field says into the text."""
-    value = st.session_state[widget]
-    if isinstance(value, str):
-        value = value.strip() or None
+    text = str(st.session_state[text_key])
     try:
-        text = set_field(str(st.session_state[text_key]), run, key, value, everywhere=everywhere)
+        before = read_fields(text)[run].values.get(key)
+        value = _read(st.session_state[f"{text_key}_{run}_{key}"], shape, before)
+        st.session_state[text_key] = set_field(text, run, key, value, everywhere=everywhere)
     except CaiError as error:
         leave_message("error", "Not changed", str(error))
-        return
-    st.session_state[text_key] = text

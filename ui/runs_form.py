@@ -1,7 +1,8 @@
-"""A new plan of runs: from a preset, as fields and as exact YAML, checked while it is written."""
+"""A new plan of runs: from a preset or the loop's choices, as fields and as exact YAML."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -18,42 +19,107 @@ from ui.look import build_card, build_error
 from ui.runs_fields import plan_fields
 from ui.runs_forecast import show_plan_forecast
 from ui.runs_list import can
+from ui.runs_loop import loop_choices, show_what_it_makes
+from ui.runs_qualification import show_qualifications
 from ui.runs_words import KINDS, build_table
 
 PRESETS = Path(__file__).resolve().parents[1] / "data" / "recipes"
+PRESET, LOOP = "1", "loop"
+_FROM = {PRESET: "A preset", LOOP: "The whole loop"}
 _TEXT, _FIRST = "plan_text", "demo-sl"
+_BUILT = "plan_built_loop"
 
 
-def new_run() -> None:
-    """The form: preset, fields, YAML, what it comes to, and the button that hands it in."""
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """The plan in the editor.
+
+    Attributes:
+        name: of its file, without the ending.
+        origin: what the text was at first: the preset's, or as the choices made it.
+        command: what does the same on the command line.
+    """
+
+    name: str
+    origin: str
+    command: str
+
+    @property
+    def key(self) -> str:
+        return f"{_TEXT}_{self.name}"
+
+    @property
+    def ships(self) -> bool:
+        return self.name != LOOP
+
+
+def new_run(start: str) -> None:
+    """The form: where to begin, fields, YAML, what it comes to, and the button that hands it in.
+
+    Args:
+        start: PRESET or LOOP, as the address says.
+    """
     st.button("All runs", icon=":material/arrow_back:", on_click=go)
     if not can(AccessRole.EDITOR):
         _show_preset(_preset_field())
         return
     left, right = st.columns([0.55, 0.45], gap="large")
     with left:
-        preset = _preset_field()
-        key, shipped = f"{_TEXT}_{preset}", _read_preset(preset)
-        st.session_state.setdefault(key, shipped)
-        plan_fields(key)
-        text = st.text_area(
-            "Plan",
-            key=key,
-            height=440,
-            persist_state="session",
-            help="The fields write into this text, and show what stands in it. Names of prompt "
-            "sets, constitutions and models are looked up when it is checked.",
-        )
-        st.button(
-            "Back to the preset",
-            key="plan_reset",
-            icon=":material/undo:",
-            disabled=text == shipped,
-            on_click=_reset,
-            args=(key, shipped),
-        )
+        _start_field(start)
+        draft = _choose_loop() if start == LOOP else _choose_preset()
+        text = _edit(draft) if draft is not None else ""
     with right:
-        _show_check(text, preset)
+        if draft is None:
+            show_what_it_makes()
+        else:
+            _show_check(text, draft)
+
+
+def _start_field(start: str) -> None:
+    st.session_state["plan_from"] = start
+    st.segmented_control(
+        "Begin with",
+        list(_FROM),
+        format_func=_FROM.__getitem__,
+        required=True,
+        key="plan_from",
+        on_change=lambda: go(new=st.session_state["plan_from"]),
+    )
+
+
+def _choose_preset() -> _Draft:
+    name = _preset_field()
+    return _Draft(name, _read_preset(name), "run")
+
+
+def _choose_loop() -> _Draft | None:
+    """None until its plan is built."""
+    loop_choices(f"{_TEXT}_{LOOP}", _BUILT)
+    built = st.session_state.get(_BUILT)
+    return None if built is None else _Draft(LOOP, str(built), "loop")
+
+
+def _edit(draft: _Draft) -> str:
+    key = draft.key
+    st.session_state.setdefault(key, draft.origin)
+    plan_fields(key)
+    text = st.text_area(
+        "Plan",
+        key=key,
+        height=440,
+        persist_state="session",
+        help="The fields write into this text, and show what stands in it. Names of prompt "
+        "sets, constitutions and models are looked up when it is checked.",
+    )
+    st.button(
+        "Back to the preset" if draft.ships else "Back to the plan as it was built",
+        key="plan_reset",
+        icon=":material/undo:",
+        disabled=text == draft.origin,
+        on_click=_reset,
+        args=(key, draft.origin),
+    )
+    return text
 
 
 def _preset_field() -> str:
@@ -79,15 +145,15 @@ def _show_preset(preset: str) -> None:
     words = "Who may launch runs is an editor. You can read the presets and their commands."
     st.html(build_card("note", "Read only", words, slim=True))
     text = _read_preset(preset)
-    _show_command(text, preset)
+    _show_command(text, _Draft(preset, text, "run"))
     st.code(text, language="yaml", wrap_lines=True)
 
 
-def _build(text: str, preset: str) -> list[RunSpec]:
+def _build(text: str, name: str) -> list[RunSpec]:
     """The runs of a text from the page: names alone, see `plan_names`."""
     return build_plan(
         text,
-        f"{preset}.yaml",
+        f"{name}.yaml",
         PRESETS,
         services.workspace(),
         names_only=True,
@@ -95,9 +161,9 @@ def _build(text: str, preset: str) -> list[RunSpec]:
     )
 
 
-def _show_check(text: str, preset: str) -> None:
+def _show_check(text: str, draft: _Draft) -> None:
     try:
-        specs = _build(text, preset)
+        specs = _build(text, draft.name)
     except CaiError as error:
         st.html(build_error("The plan cannot be run yet", str(error)))
         return
@@ -108,9 +174,10 @@ def _show_check(text: str, preset: str) -> None:
     ]
     st.html('<span class="cai-field">What is handed in, in this order</span>')
     st.html(build_table(["run", "stage", "state"], rows))
+    show_qualifications(specs)
     fits = show_plan_forecast(specs)
     anyway = not fits and st.checkbox("Launch it anyway", key="plan_anyway")
-    _show_command(text, preset)
+    _show_command(text, draft)
     with st.container(horizontal=True):
         st.button(
             "Launch",
@@ -119,31 +186,31 @@ def _show_check(text: str, preset: str) -> None:
             icon=":material/play_arrow:",
             disabled=not (fits or anyway),
             on_click=_launch,
-            args=(preset, anyway),
+            args=(draft, anyway),
         )
-        st.download_button("Save the plan", text, file_name=f"{preset}.yaml", key="plan_save")
+        st.download_button("Save the plan", text, file_name=f"{draft.name}.yaml", key="plan_save")
     st.html(
         '<p class="cai-quiet">Runs that have succeeded are left alone. Each id ends in a '
         "hash of the recipe: a changed recipe is another run.</p>"
     )
 
 
-def _show_command(text: str, preset: str) -> None:
-    unchanged = text == _read_preset(preset)
-    path = f"data/recipes/{preset}.yaml" if unchanged else f"{preset}.yaml"
+def _show_command(text: str, draft: _Draft) -> None:
+    unchanged = draft.ships and text == draft.origin
+    path = f"data/recipes/{draft.name}.yaml" if unchanged else f"{draft.name}.yaml"
     name = "The same on the command line" + ("" if unchanged else ", once the plan is saved")
     st.html(f'<span class="cai-field">{name}</span>')
-    st.code(f"python -m cai_core run {path}", language="bash", wrap_lines=True)
+    st.code(f"python -m cai_core {draft.command} {path}", language="bash", wrap_lines=True)
 
 
-def _launch(preset: str, anyway: bool) -> None:
+def _launch(draft: _Draft, anyway: bool) -> None:
     """Hand in what stands in the field now, which may be newer than what was checked."""
-    text, handed_in = str(st.session_state[f"{_TEXT}_{preset}"]), 0
+    text, handed_in = str(st.session_state[draft.key]), 0
     if not can(AccessRole.EDITOR):
         leave_message("error", "Not launched", "Only an editor may launch runs.")
         return
     try:
-        for spec in _build(text, preset):
+        for spec in _build(text, draft.name):
             submit(services.actor(), services.workspace(), spec, accept_risk=anyway)
             handed_in += 1
     except CaiError as error:

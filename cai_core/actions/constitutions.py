@@ -6,17 +6,18 @@ one came in between. Nothing is overwritten: a version's file never changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cai_core.actions.check import require
 from cai_core.errors import CaiError, VersionConflictError
 from cai_core.records import AccessRole, Actor, Constitution
+from cai_core.workspace.draft_check import build_constitution
 from cai_core.workspace.drafts import (
     Draft,
     as_constitution,
-    build_constitution,
     delete_draft,
     get_draft_path,
     load_draft,
@@ -67,7 +68,12 @@ def change_draft(
         changed = replace(change(held), draft_id=draft_id)
         if changed == held:
             return held
-        kept = replace(changed, actor=actor.name, updated_at=now())
+        kept = replace(
+            changed,
+            actor=actor.name,
+            updated_at=now(),
+            authors=tuple(dict.fromkeys((*held.authors, actor.name))),
+        )
         write_draft(workspace, kept)
     return kept
 
@@ -103,12 +109,18 @@ def save_constitution(
         WorkspaceError: the disk refuses.
     """
     require(actor, AccessRole.EDITOR, SAVE)
-    reason = _check_note(note)
+    reason = check_note(note)
     constitution = build_constitution(draft)
     with lock_constitutions(workspace):
         _check_draft_unchanged(workspace, draft)
         head = _check_head(workspace, constitution.name, onto)
-        version = _append_version(actor, workspace, constitution, head, SAVE, reason)
+        more: dict[str, Any] = {"authors": list(dict.fromkeys((*draft.authors, actor.name)))}
+        if draft.forked_from is not None and head is None:
+            more["forked_from"] = draft.forked_from
+        kept = {p.id: draft.provenance[p.id] for p in draft.principles if p.id in draft.provenance}
+        if kept:
+            more["provenance"] = kept
+        version = _append_version(actor, workspace, constitution, head, SAVE, reason, more)
         # A kill before this line leaves a draft that equals the head: the page says so.
         delete_draft(workspace, draft.draft_id)
     return version
@@ -130,14 +142,19 @@ def restore_version(
         WorkspaceError: the disk refuses.
     """
     require(actor, AccessRole.EDITOR, RESTORE)
-    reason = _check_note(note)
+    reason = check_note(note)
     with lock_constitutions(workspace):
         head = _check_head(workspace, name, onto)
         constitution = load_version(workspace, name, version_hash)
-        return _append_version(actor, workspace, constitution, head, RESTORE, reason)
+        return _append_version(actor, workspace, constitution, head, RESTORE, reason, {})
 
 
-def _check_note(note: str) -> str:
+def check_note(note: str) -> str:
+    """The note without white space around it.
+
+    Raises:
+        CaiError: there is none, or it is longer than MAX_NOTE.
+    """
     text = note.strip()
     if not text:
         raise CaiError("There is no note. Write what you changed, and why.")
@@ -183,6 +200,7 @@ def _append_version(
     head: VersionInfo | None,
     action: str,
     note: str,
+    more: Mapping[str, Any],
 ) -> VersionInfo:
     if head is not None and head.hash == constitution.hash:
         raise CaiError(
@@ -204,6 +222,7 @@ def _append_version(
             "parent": head.hash if head else None,
             "note": note,
             "principles": len(constitution.principles),
+            **more,
         },
     )
     saved = find_head(workspace, constitution.name)

@@ -42,6 +42,7 @@ from cai_core.jobs.spec import RunSpec
 from cai_core.jobs.tombstone import DeletedFile, clear_folder, find_children, write_tombstone
 from cai_core.pipeline.inputs import FOLDER as INPUTS
 from cai_core.records import AccessRole, Actor, content_hash
+from cai_core.workspace.endpoints import read_endpoints
 from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.locks import live_writer, try_lock
 from cai_core.workspace.runs import Run, create_run, open_run
@@ -195,13 +196,18 @@ def clone_run(
 ) -> Run:
     """Submit the same run with other values of its recipe, e.g. `{"chain.seed": 2}`.
 
+    Who is no admin names no folder and no URL as a new model.
+
     Raises:
         NotAllowedError: the actor may not launch.
-        RecipeError: an unknown key, an impossible value, or no change.
+        RecipeError: an unknown key, an impossible value, a model that the actor may not name, or
+            no change.
         WorkspaceError: it cannot be repeated, or as `submit`.
     """
     require(actor, AccessRole.EDITOR, "clone a run")
-    spec = build_clone(_open(workspace, run_id), changes)
+    names_any = actor.role.includes(AccessRole.ADMIN)
+    endpoints = None if names_any else read_endpoints(workspace).book.endpoints
+    spec = build_clone(_open(workspace, run_id), changes, endpoints=endpoints)
     _journal(actor, workspace, "clone run", spec.run_id, source=run_id)
     return submit(actor, workspace, spec, accept_risk=accept_risk)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any
 
 from cai_core.actions.check import require
 from cai_core.errors import WorkspaceError
+from cai_core.jobs.qualifying import choose_known_set, is_of_demo_world
+from cai_core.pipeline.connect import launch
+from cai_core.pipeline.qualify import qualify
+from cai_core.pipeline.recipe import TemplateName
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.files import replace_file
@@ -16,6 +21,42 @@ from cai_core.workspace.qualifications import Standing, build_path, find_qualifi
 from cai_core.workspace.status import now
 
 _TOLD = ("model", "model_id", "weights_hash", "template", "reasoned", "set", "qualified", "below")
+# Of a chain of thought; the demo model's context is short, and so are its thoughts.
+_WORLD_TOKENS, _TOKENS = 128, 512
+
+
+def qualify_model(
+    actor: Actor,
+    workspace: Path,
+    model: str,
+    *,
+    template: TemplateName = "chat",
+    reasoned: bool = False,
+) -> Path:
+    """Ask a feedback model as a label run would, and keep what it showed. Blocks.
+
+    Args:
+        model: as a recipe's `feedback_model` names it.
+
+    Returns:
+        Where the qualification is kept.
+
+    Raises:
+        NotAllowedError: the actor may not launch.
+        CaiError: there is no such model, or it does not answer.
+    """
+    require(actor, AccessRole.EDITOR, "qualify a model")
+    known = choose_known_set(model, workspace)
+    tokens = _WORLD_TOKENS if is_of_demo_world(model, workspace) else _TOKENS
+    asking = qualify(
+        launch(model, workspace),
+        model,
+        known,
+        template=template,
+        reasoned=reasoned,
+        max_tokens=tokens,
+    )
+    return save_qualification(actor, workspace, asyncio.run(asking).as_dict())
 
 
 def save_qualification(actor: Actor, workspace: Path, document: Mapping[str, Any]) -> Path:

@@ -139,21 +139,31 @@ def load_json(path: Path) -> object:
             raw = file.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
             raise ImportFormatError(f"{path}: more than {MAX_FILE_BYTES} bytes. Check the path.")
-        document: object = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=_unique)
-        return document
+        return parse_json(raw.decode("utf-8-sig"), str(path))
     except OSError as error:
         raise ImportFormatError(f"{path}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ImportFormatError(
             f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8."
         ) from error
+
+
+def parse_json(text: str, source: str) -> object:
+    """The document.
+
+    Raises:
+        ImportFormatError: not JSON, with the line; or an object with the same key twice.
+    """
+    try:
+        document: object = json.loads(text, object_pairs_hook=_unique)
+        return document
     except json.JSONDecodeError as error:
         raise ImportFormatError(
-            f"{path}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}. "
+            f"{source}:{error.lineno}: broken JSON at column {error.colno}: {error.msg}. "
             "Fetch the file again."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ImportFormatError(f"{path}: broken JSON: {error}. Fetch the file again.") from error
+        raise ImportFormatError(f"{source}: broken JSON: {error}. Fetch the file again.") from error
 
 
 def _principle(

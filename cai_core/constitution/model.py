@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from cai_core.records import Constitution, Principle, content_hash
 
@@ -11,6 +12,8 @@ FORMAT = 1
 # The name becomes a folder and the id a column value and part of a file name, so both stay
 # within what every file system and shell takes literally.
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# Beyond it one principle would be all that is ever drawn; switch the others off instead.
+MAX_WEIGHT = 1_000_000
 NAME_RULE = "start with a letter or digit, then letters, digits, '-', '_' or '.', at most 64"
 
 
@@ -20,6 +23,8 @@ def constitution_hash(constitution: Constitution) -> str:
     Covered: `name`, `description`, and of every principle, in order, `id`, `text`,
     `critique_request`, `revision_request`, `comparison_request` and `tags` (in order).
     The description is covered because a version is stored as one immutable file of this name.
+    `weight` and `enabled` are covered where they are not 1 and true, so that a constitution
+    without them has the hash it had before there were any.
 
     Not covered: the file's name, key order, comments and YAML style, the `hash` field itself,
     and white space: in every text each run of white space (`str.split`: blanks, tabs, line
@@ -41,8 +46,8 @@ def with_hash(constitution: Constitution) -> Constitution:
     return replace(constitution, hash=constitution_hash(constitution))
 
 
-def _principle_fields(principle: Principle) -> dict[str, str | list[str]]:
-    return {
+def _principle_fields(principle: Principle) -> dict[str, Any]:
+    fields: dict[str, Any] = {
         "id": _squeeze(principle.id),
         "text": _squeeze(principle.text),
         "critique_request": _squeeze(principle.critique_request),
@@ -50,6 +55,11 @@ def _principle_fields(principle: Principle) -> dict[str, str | list[str]]:
         "comparison_request": _squeeze(principle.comparison_request),
         "tags": [_squeeze(tag) for tag in principle.tags],
     }
+    if principle.weight != 1:
+        fields["weight"] = float(principle.weight)
+    if not principle.enabled:
+        fields["enabled"] = False
+    return fields
 
 
 def _squeeze(text: str) -> str:

@@ -7,24 +7,29 @@ at its ends: there the last line break is a matter of style, while quotes say wh
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from operator import itemgetter
 
 import yaml
 
-from cai_core.constitution.model import FORMAT, NAME_PATTERN, NAME_RULE, with_hash
+from cai_core.constitution.model import FORMAT, MAX_WEIGHT, NAME_PATTERN, NAME_RULE, with_hash
 from cai_core.constitution.nodes import compose_yaml, line_of
 from cai_core.errors import ConstitutionError
 from cai_core.records import Constitution, Principle
 
 FILE_KEYS = ("format", "name", "description", "principles")
 REQUIRED_TEXTS = ("text", "critique_request", "revision_request")
-PRINCIPLE_KEYS = ("id", *REQUIRED_TEXTS, "comparison_request", "tags")
+PRINCIPLE_KEYS = ("id", *REQUIRED_TEXTS, "comparison_request", "tags", "weight", "enabled")
 # More would bury the page: a file with so many is of another kind.
 MAX_PROBLEMS = 200
 _STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 _INT = "tag:yaml.org,2002:int"
+_NUMBERS = (_INT, "tag:yaml.org,2002:float")
+_BOOL = "tag:yaml.org,2002:bool"
+# YAML has more ways to write one (0x10, 1:30, 1_000); here a number is what people read as one.
+_NUMBER = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def parse_constitution(text: str, source: str) -> Constitution:
@@ -170,6 +175,8 @@ class _Reader:
                 keys.get("comparison_request"), where, "comparison_request"
             ),
             tags=self.read_tags(keys.get("tags"), where),
+            weight=self.read_weight(keys.get("weight"), where),
+            enabled=self.read_enabled(keys.get("enabled"), where),
         )
 
     def read_tags(self, node: yaml.Node | None, where: str) -> tuple[str, ...]:
@@ -179,6 +186,30 @@ class _Reader:
             self.problem(node, f"{where}: tags is {_kind(node)}, not a list. Write tags: [harm].")
             return ()
         return tuple(self.read_text(tag, where, "tag", required=True) for tag in node.value)
+
+    def read_weight(self, node: yaml.Node | None, where: str) -> float:
+        if node is None or node.tag == _NULL:
+            return 1.0
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in _NUMBERS:
+            self.problem(node, f"{where}: weight is {_kind(node)}, not a number. Write weight: 2.")
+            return 1.0
+        weight = float(node.value) if _NUMBER.fullmatch(node.value) else 0.0
+        if not 0 < weight <= MAX_WEIGHT:
+            self.problem(
+                node,
+                f"{where}: weight is {node.value}. Give a number above 0 and at most {MAX_WEIGHT}; "
+                "write enabled: false for a principle that is never to be drawn.",
+            )
+            return 1.0
+        return weight
+
+    def read_enabled(self, node: yaml.Node | None, where: str) -> bool:
+        if node is None or node.tag == _NULL:
+            return True
+        if not isinstance(node, yaml.ScalarNode) or node.tag != _BOOL:
+            self.problem(node, f"{where}: enabled is {_kind(node)}. Write enabled: true or false.")
+            return True
+        return str(node.value).lower() in ("true", "yes", "on")
 
     def check_unique(self, nodes: list[yaml.Node], principles: tuple[Principle, ...]) -> None:
         first_line: dict[str, int] = {}

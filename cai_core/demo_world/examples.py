@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from cai_core.constitution import list_constitutions, load_constitution
+from cai_core.constitution import find_constitution
 from cai_core.demo_world import grammar
 from cai_core.demo_world.grammar import Reply
 from cai_core.demo_world.principles import (
@@ -28,6 +28,8 @@ from cai_core.errors import WorldError
 from cai_core.prompts import chat
 from cai_core.records import Conversation, Message, Principle
 
+# The shipped constitutions that the world's grammar can read; the order is part of the draws.
+CONSTITUTIONS = ("harmlessness", "healthcare", "helpful-honest-harmless")
 # Shares of the training mixture. Chains teach three texts at once (response, critique, revision).
 SHARE_DIRECT = 0.06
 SHARE_REASONED = 0.13
@@ -123,11 +125,9 @@ def with_behaviours(
 
 @cache
 def shipped_principles() -> tuple[Principle, ...]:
-    """Every principle of the shipped constitutions."""
+    """Every principle of the constitutions that are written in the world's words."""
     return tuple(
-        principle
-        for summary in list_constitutions()
-        for principle in load_constitution(summary.path).principles
+        principle for name in CONSTITUTIONS for principle in find_constitution(name).principles
     )
 
 

@@ -41,6 +41,8 @@ def read_principle(world: World, principle: Principle) -> Request | None:
     return Request(concern=concern, behaviours=frozenset(asked | implied), cited_name=name)
 
 
+# A principle's few requests are read again for each label under it.
+@lru_cache(maxsize=4096)
 def read_concern(world: World, text: str) -> str | None:
     """The concern whose phrase occurs in the text; the longest phrase wins."""
     found = [(len(p), concern) for concern, p in _concern_phrases(world) if _occurs(p, text)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from cai_core.constitution.draw import list_enabled
 from cai_core.demo_world import grammar
 from cai_core.demo_world.examples import draw_intent
 from cai_core.demo_world.grammar import Reply
@@ -59,7 +60,7 @@ def draw_known_comparisons(
 
 
 def _read_requests(world: World, constitution: Constitution) -> Iterator[tuple[Principle, Request]]:
-    for principle in constitution.principles:
+    for principle in list_enabled(constitution):
         concern = read_concern(world, principle.comparison_request)
         if concern is not None:
             yield principle, Request(concern=concern)

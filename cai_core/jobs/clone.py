@@ -3,58 +3,90 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cai_core.errors import RecipeError, WorkspaceError
 from cai_core.inference.model_url import is_url
-from cai_core.jobs.plan_names import RUN
+from cai_core.jobs.plan_names import RUN, check_model
 from cai_core.jobs.spec import RunSpec, check_model_url
 from cai_core.pipeline.inputs import FOLDER as INPUTS
+from cai_core.pipeline.label_recipe import LabelRecipe, parse_label_recipe
 from cai_core.pipeline.recipe import ReviseRecipe, parse_revise_recipe
 from cai_core.records import content_hash
+from cai_core.training.dpo_recipe import DpoRecipe, parse_dpo_recipe
 from cai_core.training.recipe import SftRecipe, parse_sft_recipe
+from cai_core.training.reward_recipe import RewardRecipe, parse_reward_recipe
+from cai_core.training.rl_recipe import RlRecipe, parse_rl_recipe
 from cai_core.workspace.runs import Run
+
+Recipe = ReviseRecipe | SftRecipe | LabelRecipe | RewardRecipe | DpoRecipe | RlRecipe
 
 _BLOCK = 1 << 20
 _OWN_HASH = re.compile(r"-[0-9a-f]{8,12}$")
-CLONED_KINDS = frozenset({"revise", "sft"})
-# Keys that name a model.
-MODELS = ("base", "model", "critic_model")
+_PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Recipe]] = {
+    "revise": parse_revise_recipe,
+    "sft": parse_sft_recipe,
+    "label": parse_label_recipe,
+    "reward": parse_reward_recipe,
+    "dpo": parse_dpo_recipe,
+    "rl": parse_rl_recipe,
+}
+CLONED_KINDS = frozenset(_PARSERS)
+# Keys that name a model; an rl run's rewards name more.
+MODELS = ("base", "model", "critic_model", "feedback_model")
+_REWARD_MODEL = re.compile(r"rewards\.\d+\.model")
 # What stands for the inputs, which are copied and cannot be others.
-_OF_INPUTS = ("constitution", "prompts", "few_shot", "limit")
+_CONSTITUTION = ("constitution", "constitution_hash")
+_PROMPTS = ("prompts", "prompts_hash")
+_OF_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "revise": (*_CONSTITUTION, *_PROMPTS, "few_shot_hash", "limit"),
+    "label": (*_CONSTITUTION, "few_shot_hash", "human_hash"),
+    "rl": (*_CONSTITUTION, *_PROMPTS),
+}
+# Follow from what they are hashes of.
+_HASHES = ("base_hash", "model_hash")
 
 
-def build_clone(run: Run, changes: Mapping[str, Any]) -> RunSpec:
+def build_clone(
+    run: Run, changes: Mapping[str, Any], *, endpoints: Collection[str] | None = None
+) -> RunSpec:
     """The run to submit.
 
     Args:
-        changes: dotted key of the recipe → its new value, e.g. `{"chain.seed": 2}`; in the place
-            of a model `run:ID` is the one that this run made.
+        changes: dotted key of the recipe → its new value, e.g. `{"chain.seed": 2}` or
+            `{"rewards.0.weight": 0.5}`; in the place of a model `run:ID` is the one that this run
+            made.
+        endpoints: their names, for people who may name nothing else as a new model but `demo`,
+            `run:ID` and hub ids; None takes any model.
 
     Raises:
-        RecipeError: an unknown key, an impossible value, or no change.
+        RecipeError: an unknown key, an impossible value, a model that may not be named, or no
+            change.
         UnknownModelError: a model's URL holds a password or a query.
         WorkspaceError: the run cannot be repeated from its folder.
     """
-    if run.kind not in CLONED_KINDS:
-        raise WorkspaceError(f"{run.run_id}: a run of kind {run.kind} cannot be cloned.")
-    held = _parse(run.kind, run.recipe)
+    _check_kind(run)
+    held = _PARSERS[run.kind](run.recipe)
     recipe = held.as_dict()
+    known = set(_list_models(recipe))
     for key, value in changes.items():
-        _change(recipe, run.kind, key, _find_made(run, value) if key in MODELS else value)
-    if "base" in changes and "base_hash" not in changes:
-        recipe["base_hash"] = None  # that of the old one
-    parsed = _parse(run.kind, recipe)
+        _change(recipe, run.kind, key, value)
+    _name_models(run, recipe, known, endpoints)
+    if "base_hash" in recipe and recipe["base"] != run.recipe.get("base"):
+        recipe["base_hash"] = changes.get("base_hash")  # not that of the old one
+    parsed = _PARSERS[run.kind](recipe)
     if parsed == held:
         raise RecipeError(f"{run.run_id}: nothing is changed. Set another seed, or another value.")
     recipe = parsed.as_dict()
-    for key in ("model", "critic_model"):
-        if is_url(name := recipe.get(key) or ""):
+    for name in _list_models(recipe):
+        if is_url(name):
             check_model_url(name)
-    sources = parsed.parents if isinstance(parsed, SftRecipe) else ()
+    sources = () if isinstance(parsed, ReviseRecipe | RlRecipe) else parsed.parents
+    for name in sources:
+        _check_run_name(name)
     parents = tuple(dict.fromkeys([*sources, *_find_makers(run, recipe)]))
     # As a plan builds the ids of its runs, so that the same run is the same here and there.
     what = {"kind": run.kind, "recipe": recipe, "parents": list(parents)}
@@ -75,37 +107,89 @@ def list_changeable(run: Run) -> dict[str, Any]:
         RecipeError: the recipe cannot be read.
         WorkspaceError: a run of that kind cannot be cloned.
     """
+    _check_kind(run)
+    leaves = _flatten(_PARSERS[run.kind](run.recipe).as_dict())
+    fixed = {*_OF_INPUTS.get(run.kind, ()), *_HASHES}
+    return {
+        key: value
+        for key, value in leaves.items()
+        if key not in fixed and key.rpartition(".")[2] not in _HASHES
+    }
+
+
+def is_model_key(key: str) -> bool:
+    """Whether that dotted key of a recipe names a model."""
+    return key in MODELS or _REWARD_MODEL.fullmatch(key) is not None
+
+
+def _check_kind(run: Run) -> None:
     if run.kind not in CLONED_KINDS:
         raise WorkspaceError(f"{run.run_id}: a run of kind {run.kind} cannot be cloned.")
-    leaves = _flatten(_parse(run.kind, run.recipe).as_dict())
-    fixed = _OF_INPUTS if run.kind == "revise" else ("base_hash",)
-    return {key: value for key, value in leaves.items() if not key.startswith(fixed)}
 
 
-def _flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key → value; lists of mappings count as mappings from 0 on."""
+    inner: Mapping[Any, Any] = {}
+    if isinstance(value, dict):
+        inner = value
+    elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        inner = dict(enumerate(value))
+    if not inner:
+        return {prefix: value}
     leaves: dict[str, Any] = {}
-    for key, value in recipe.items():
-        inner = isinstance(value, dict)
-        leaves |= _flatten(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    for key, one in inner.items():
+        leaves |= _flatten(one, f"{prefix}.{key}" if prefix else str(key))
     return leaves
 
 
-def _parse(kind: str, recipe: Mapping[str, Any]) -> ReviseRecipe | SftRecipe:
-    return parse_sft_recipe(recipe) if kind == "sft" else parse_revise_recipe(recipe)
+def _list_models(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """Every model that a recipe names, in its order."""
+    for holder, key in _list_holders(recipe):
+        if isinstance(holder.get(key), str):
+            yield holder[key]
+
+
+def _list_holders(recipe: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """What holds a model's name, and under which key."""
+    yield from ((recipe, key) for key in MODELS if key in recipe)
+    rewards = recipe.get("rewards")
+    for reward in rewards if isinstance(rewards, list) else ():
+        if isinstance(reward, dict) and "model" in reward:
+            yield reward, "model"
+
+
+def _name_models(
+    run: Run, recipe: dict[str, Any], known: Collection[str], endpoints: Collection[str] | None
+) -> None:
+    """Judge the models that are new, and put folders in the place of `run:ID`."""
+    for holder, key in _list_holders(recipe):
+        name = holder[key]
+        if not isinstance(name, str) or name in known:
+            continue
+        if endpoints is not None:
+            check_model(name, endpoints)
+        if holder.get("kind") == "reward-model" and not name.startswith(RUN):
+            raise RecipeError(
+                f"rewards: model is {name!r:.80}. Name the run that made the reward model: "
+                "`run:ID`."
+            )
+        holder[key] = _find_made(run, name)
+        if "model_hash" in holder:
+            holder["model_hash"] = None  # that of the old one
 
 
 def _find_makers(run: Run, recipe: Mapping[str, Any]) -> Iterator[str]:
     """Ids of the runs that made the models which the recipe names."""
     runs = run.path.parent.absolute()
-    for key in MODELS:
-        path = Path(str(recipe.get(key) or ""))
+    for name in _list_models(recipe):
+        path = Path(name)
         if path.is_relative_to(runs) and path != runs:
             yield path.relative_to(runs).parts[0]
 
 
-def _find_made(run: Run, name: Any) -> Any:
+def _find_made(run: Run, name: str) -> str:
     """The folder of the model that `run:ID` names; any other name as it is."""
-    if not isinstance(name, str) or not name.startswith(RUN):
+    if not name.startswith(RUN):
         return name
     made = name.removeprefix(RUN)
     folder = run.path.parent / made / "outputs" / "model"
@@ -114,15 +198,20 @@ def _find_made(run: Run, name: Any) -> Any:
     return str(folder.absolute())
 
 
+def _check_run_name(name: str) -> None:
+    if name != Path(name).name or name in ("", ".", ".."):
+        raise RecipeError(f"sources: run is {name!r:.80}. Give the id of a run.")
+
+
 def _change(recipe: dict[str, Any], kind: str, key: str, value: Any) -> None:
-    if kind == "revise" and key.startswith(_OF_INPUTS):
+    if key.partition(".")[0] in _OF_INPUTS.get(kind, ()):
         raise RecipeError(
             f"{key}: belongs to the inputs, which a clone takes over. Start a new run for others."
         )
     *path, last = key.split(".")
     place: Any = recipe
     for name in path:
-        place = place.get(name) if isinstance(place, dict) else None
+        place = _step(place, name)
     if not isinstance(place, dict) or last not in place:
         raise RecipeError(
             f"{key}: the recipe has no such key. It has: {', '.join(_flatten(recipe))}."
@@ -130,10 +219,16 @@ def _change(recipe: dict[str, Any], kind: str, key: str, value: Any) -> None:
     place[last] = value
 
 
+def _step(place: Any, name: str) -> Any:
+    if isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+        return place[int(name)]
+    return place.get(name) if isinstance(place, dict) else None
+
+
 def _copy_inputs(run: Run) -> dict[str, Callable[[], Iterator[bytes]]]:
     folder = run.path / INPUTS
     if not folder.is_dir():
-        if run.kind != "revise":
+        if run.kind not in _OF_INPUTS:
             return {}
         raise WorkspaceError(
             f"{run.run_id}: its inputs are not in its folder. Start it again with other values "

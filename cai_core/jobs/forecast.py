@@ -18,8 +18,10 @@ from cai_core.training.memory import MemoryPart
 
 # Order in which figures are told, and their unit.
 UNITS = {
+    "comparisons": "comparisons",
     "rows": "rows",
     "examples": "examples",
+    "completions": "completions",
     "steps": "steps",
     "prompt_tokens": "tokens",
     "completion_tokens": "tokens",

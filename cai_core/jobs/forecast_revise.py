@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cai_core.errors import CaiError
-from cai_core.inference.endpoints import EndpointConfig
 from cai_core.jobs.forecast import ASSUMED, COUNTED, Figure, Forecast, Known, build_unknown
 from cai_core.jobs.forecast_counts import PromptCount, count_prompts
+from cai_core.jobs.forecast_serving import count_price, count_server, find_context, sum_memory
 from cai_core.jobs.rates import Rate, find_rate
 from cai_core.jobs.spec import RunSpec
-from cai_core.pipeline.connect import resolve_config
 from cai_core.pipeline.recipe import ReviseRecipe, parse_revise_recipe
-from cai_core.training.memory import MemoryPart, compute_serving_memory
+from cai_core.training.memory import MemoryPart
 
 # Common of English text and large vocabularies.
 CHARACTERS_A_TOKEN = 4
 # What a template and a principle's request add to a prompt: about 240 characters of request.
 TEMPLATE_TOKENS, REQUEST_TOKENS = 10, 60
-# A worker of chains, and the bundled server without its model; measured, resident.
-WORKER_BYTES, SERVER_BYTES = 65 * 10**6, 480 * 10**6
+# A worker of chains or labels; measured, resident.
+WORKER_BYTES = 65 * 10**6
 # Assumed until a run was measured: a row's fields, and each text twice (rows, chains).
 _BYTES_A_ROW, _BYTES_A_TOKEN = 1500, 10
 
@@ -74,7 +72,7 @@ class _Revise:
             "prompt_tokens": self._sum_tokens("prompt", self._prompt),
             "completion_tokens": self._sum_tokens("completion", self._completion),
             "seconds": self._count_seconds(),
-            "memory": self._sum_memory(parts),
+            "memory": sum_memory(self._recipe.model, parts, self._known),
             "disk": self._count_disk(rows),
             "cost": self._count_cost(),
         }
@@ -137,30 +135,11 @@ class _Revise:
 
     def _count_memory(self) -> tuple[MemoryPart, ...]:
         worker = MemoryPart(name="worker", size=WORKER_BYTES, formula="one process: measured")
-        config = self._find_config(self._recipe.model)
-        shape = self._known.plans.find_shape(config.model) if config else None
-        if config is None or config.kind != "bundled" or shape is None:
-            return (worker,)
         chain = self._recipe.chain
         longest = max(chain.policy_sampling.max_tokens, chain.critic_sampling.max_tokens)
         length = round(max(self._prompt.values()) + longest)
-        serving = compute_serving_memory(
-            shape,
-            rows=min(config.concurrency, self._chains),
-            length=min(length, shape.context or length),
-        )
-        told = "interpreter, torch, transformers: measured"
-        return worker, *serving, MemoryPart(name="server", size=SERVER_BYTES, formula=told)
-
-    def _sum_memory(self, parts: tuple[MemoryPart, ...]) -> Figure:
-        config = self._find_config(self._recipe.model)
-        kind = config.kind if config else None
-        if kind == "bundled" and len(parts) == 1:
-            return Figure.unknown("the model is not here yet, and its size is not known")
-        if kind == "vllm":
-            return Figure.unknown("vLLM takes what its options allow; it is checked at its start")
-        told = " + ".join(part.name for part in parts)
-        return Figure(value=sum(part.size for part in parts), formula=told, basis=ASSUMED)
+        server = count_server(self._recipe.model, self._known, asks=self._chains, length=length)
+        return worker, *server
 
     def _count_disk(self, rows: int) -> Figure:
         if self._rate is not None and self._rate.measured.usage.disk:
@@ -181,16 +160,16 @@ class _Revise:
         for kind, rows in self._rows.items():
             if not rows:
                 continue
-            config = self._find_config(critic if kind == "critique" else self._recipe.model)
-            if config is None or config.price_prompt is None or config.price_completion is None:
-                name = config.name if config else self._recipe.model
-                return Figure.unknown(f"no price is set for {name}")
-            asked, written = rows * self._prompt[kind], rows * self._completion[kind]
-            total += (asked * config.price_prompt + written * config.price_completion) / 1e6
-            told.append(
-                f"{kind}s: {asked:,.0f} prompt tokens × {config.price_prompt:g} + {written:,.0f} "
-                f"completion tokens × {config.price_completion:g} USD a million"
+            price, words = count_price(
+                critic if kind == "critique" else self._recipe.model,
+                self._known,
+                prompt=rows * self._prompt[kind],
+                completion=rows * self._completion[kind],
             )
+            if price is None:
+                return Figure.unknown(words)
+            total += price
+            told.append(f"{kind}s: {words}")
         return Figure(value=total, formula="; ".join(told), basis=self._basis)
 
     def _check_context(self) -> tuple[list[str], list[str]]:
@@ -200,30 +179,23 @@ class _Revise:
         for kind, rows in self._rows.items():
             critic = kind == "critique"
             name = self._recipe.critic_model if critic else None
-            config = self._find_config(name or self._recipe.model)
-            shape = self._known.plans.find_shape(config.model) if config else None
-            if not rows or shape is None or shape.context is None:
+            context = find_context(name or self._recipe.model, self._known)
+            if not rows or context is None:
                 continue
             chain = self._recipe.chain
             sampling = chain.critic_sampling if critic else chain.policy_sampling
-            room = shape.context - sampling.max_tokens
+            room = context - sampling.max_tokens
             key = "critic_sampling" if critic else "policy_sampling"
             certain = kind == "response" or not self._basis.startswith(ASSUMED)
             words = (
                 f"{kind}s: prompts of {'about' if certain else 'up to'} "
                 f"{self._prompt[kind]:,.0f} tokens and max_tokens {sampling.max_tokens:,} are more "
-                f"than the model's context of {shape.context:,}; such requests are refused. "
+                f"than the model's context of {context:,}; such requests are refused. "
                 f"Lower chain.{key}.max_tokens."
             )
             if self._prompt[kind] > room:
                 (faults if certain else warnings).append(words)
         return faults, warnings
-
-    def _find_config(self, name: str) -> EndpointConfig | None:
-        try:
-            return resolve_config(name, self._known.workspace)
-        except CaiError:
-            return None
 
 
 def get_longest_answer(recipe: Mapping[str, Any]) -> int:

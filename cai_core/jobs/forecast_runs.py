@@ -16,8 +16,12 @@ from cai_core.jobs.forecast import (
     parse_forecast,
 )
 from cai_core.jobs.forecast_counts import Plans
+from cai_core.jobs.forecast_label import forecast_label
 from cai_core.jobs.forecast_machine import Machine, read_machine
+from cai_core.jobs.forecast_pairs import forecast_pairs
 from cai_core.jobs.forecast_revise import forecast_revise
+from cai_core.jobs.forecast_rl import forecast_rl
+from cai_core.jobs.forecast_serving import SERVER_PARTS
 from cai_core.jobs.forecast_sft import forecast_sft
 from cai_core.jobs.forecast_usage import Usage, load_usage
 from cai_core.jobs.rates import load_measured
@@ -28,6 +32,13 @@ from cai_core.workspace.journal import FORMAT
 FILE = "forecast.json"
 # Left free: the workspace's indexes and logs grow, and a full disk stops every run.
 DISK_RESERVE = 500 * 10**6
+_LESS = "set gradient_checkpointing, or use method lora."
+_FIXES = {
+    "sft": f"Lower micro_batch or max_length, {_LESS}",
+    "reward": f"Lower micro_batch or max_length, {_LESS}",
+    "dpo": f"Lower micro_batch or max_length, {_LESS}",
+    "rl": f"Lower micro_batch, prompts_per_step or max_tokens, {_LESS}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +156,12 @@ def _forecast(spec: RunSpec, known: Known) -> Forecast:
                 return forecast_revise(spec, known)
             case "sft":
                 return forecast_sft(spec, known)
+            case "label":
+                return forecast_label(spec, known)
+            case "reward" | "dpo":
+                return forecast_pairs(spec, known)
+            case "rl":
+                return forecast_rl(spec, known)
     except CaiError as error:
         return build_unknown(spec, f"not reckoned: {error}")
     return build_unknown(spec, f"nothing is known of runs of kind {spec.kind}")
@@ -160,9 +177,7 @@ def _check_memory(forecast: Forecast, memory: float, machine: Machine) -> list[s
         return []
     largest = max(forecast.parts, key=lambda part: part.size, default=None)
     most = f", most of it {largest.name} ({largest.formula})" if largest else ""
-    fix = "Choose a smaller model, or a larger machine."
-    if forecast.kind == "sft":
-        fix = "Lower micro_batch or max_length, set gradient_checkpointing, or use method lora."
+    fix = _FIXES.get(forecast.kind, "Choose a smaller model, or a larger machine.")
     told = f"{forecast.run_id}: needs about {describe_bytes(memory)} and there is "
     return [f"{told}{describe_bytes(limit)} of {where}{most}. {fix}"]
 
@@ -170,12 +185,12 @@ def _check_memory(forecast: Forecast, memory: float, machine: Machine) -> list[s
 def _compare(forecast: Forecast, name: str, usage: Usage) -> Compared:
     figure, wanted = forecast.figures[name], forecast.figures[name].value
     shown = name
-    if name == "memory" and forecast.kind == "revise":
+    if name == "memory" and forecast.kind in ("revise", "label", "rl") and not forecast.on_gpu:
         # Of the worker alone: the server is another process, which serves others, too.
-        shown = "worker's memory"
-        wanted = next((part.size for part in forecast.parts if part.name == "worker"), None)
+        own = [part.size for part in forecast.parts if part.name not in SERVER_PARTS]
+        shown, wanted = "worker's memory", sum(own) if own else None
     told = {"seconds": usage.seconds or None, "memory": usage.memory, "disk": usage.disk}
-    made = usage.work.get("rows" if name == "examples" else name)
+    made = usage.work.get("rows" if name in ("examples", "completions") else name)
     actual = told.get(name, made)
     if name == "memory" and forecast.on_gpu:
         actual = None  # what the worker tells is the machine's own memory

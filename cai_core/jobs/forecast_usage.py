@@ -18,11 +18,12 @@ from typing import Any
 from cai_core.errors import CaiError
 from cai_core.jobs.forecast_machine import describe_machine, list_gpus
 from cai_core.machine import read_peak_memory
+from cai_core.pipeline.label_records import COMPARISONS
 from cai_core.workspace.journal import append_records, read_journal, read_lines
 from cai_core.workspace.runs import Run
 
 USAGE = "usage.jsonl"
-_STEP = "chain"
+_STEPS = {"revise": "chain", "label": "label"}
 _TOKENS = ("prompt", "completion")
 
 
@@ -98,7 +99,18 @@ def load_usage(run_folder: Path) -> Usage:
 
 def count_work(run: Run) -> dict[str, Any]:
     """Rows and tokens that a run has made so far, for each kind of step."""
-    return _count_steps(run) if run.kind == "sft" else _count_rows(run)
+    match run.kind:
+        case "sft" | "reward" | "dpo":
+            return {"rows": _count_lines(run.outputs / "dataset.jsonl"), **_count_steps(run)}
+        case "rl":
+            told = _count_steps(run)
+            recipe = run.recipe
+            each = recipe["prompts_per_step"] * recipe["generations"]
+            return {"rows": told["steps"] * each // recipe["iterations"], **told}
+        case "label":
+            made = _count_lines(run.outputs / COMPARISONS)
+            return {"comparisons": made, **_count_rows(run)}
+    return _count_rows(run)
 
 
 def count_bytes(folder: Path) -> int:
@@ -110,7 +122,7 @@ def _count_rows(run: Run) -> dict[str, Any]:
     """One way through the files, holding no row: a run may have ten million."""
     kinds: dict[str, dict[str, int]] = {}
     rows = 0
-    for file in run.row_files(_STEP):
+    for file in run.row_files(_STEPS.get(run.kind)):
         for line in read_lines(file.path, limit=file.limit):
             row = line.record
             if row is None or "row_id" not in row:
@@ -122,7 +134,12 @@ def _count_rows(run: Run) -> dict[str, Any]:
                 told["rows"] += 1
                 told["prompt"] += asked
                 told["completion"] += written
-    sums = {f"{name}_tokens": sum(told[name] for told in kinds.values()) for name in _TOKENS}
+    # An answer that is scored alone tells no tokens.
+    known = any(told["rows"] for told in kinds.values())
+    sums = {
+        f"{name}_tokens": sum(told[name] for told in kinds.values()) if known else None
+        for name in _TOKENS
+    }
     return {"rows": rows, **sums, "steps": kinds}
 
 
@@ -130,7 +147,6 @@ def _count_steps(run: Run) -> dict[str, Any]:
     lines = [line for line in read_journal(run.path / "metrics.jsonl").records if "loss" in line]
     rates = [line["tokens_per_second"] for line in lines if line.get("tokens_per_second")]
     return {
-        "rows": _count_lines(run.outputs / "dataset.jsonl"),
         "steps": max((line["step"] for line in lines), default=0),
         "trained_tokens": int(max((line.get("num_tokens", 0) for line in lines), default=0)),
         "tokens_per_second": median(rates) if rates else None,
@@ -139,4 +155,5 @@ def _count_steps(run: Run) -> dict[str, Any]:
 
 def _count_lines(path: Path) -> int:
     lines: Iterable[Any] = read_lines(path) if path.exists() else ()
-    return sum("messages" in (line.record or {}) for line in lines)
+    # A file may begin with a header, which has but its own fields.
+    return sum(bool({"messages", "conversation"} & (line.record or {}).keys()) for line in lines)

@@ -15,33 +15,12 @@ from typing import Any
 import yaml
 
 from cai_core.errors import RecipeError
+from cai_core.jobs.plan_fields import list_fields
 from cai_core.jobs.plan_yaml import compose_yaml, dump_value, dump_yaml, parse_yaml
 
 _SOURCE = "the plan"
-# What a form offers, by kind; `sources` has a group of fields for each of its entries.
-_KEYS = {
-    "revise": (
-        "prompts",
-        "constitution",
-        "model",
-        "where.limit",
-        "chain.revisions",
-        "chain.seed",
-    ),
-    "sft": (
-        "base",
-        "method",
-        "learning_rate",
-        "epochs",
-        "batch_size",
-        "micro_batch",
-        "max_length",
-        "seed",
-    ),
-}
-_SOURCE_KEYS = ("run", "use", "share")
 # Where these name the same thing, they are meant to: one set, one model for several runs.
-NAMES = frozenset({"prompts", "constitution", "model", "base"})
+NAMES = frozenset({"prompts", "constitution", "model", "base", "feedback_model"})
 _MODELS = frozenset({"model", "base"})
 
 
@@ -53,13 +32,17 @@ class RunFields:
         number: its place in the plan, from 0.
         name, kind: as the text says, "" where it says nothing that can be read.
         values: dotted key (`where.limit`, `sources.0.use`) → what the text says, of any type;
-            None where the text leaves it out.
+            None where the text leaves it out. In the order of a form.
+        more: those of its keys that a form keeps for later.
+        nulls: those that the text sets to null, which is another thing than leaving them out.
     """
 
     number: int
     name: str
     kind: str
     values: Mapping[str, Any]
+    more: frozenset[str] = frozenset()
+    nulls: frozenset[str] = frozenset()
 
 
 def read_fields(text: str) -> tuple[RunFields, ...]:
@@ -78,9 +61,9 @@ def set_field(text: str, run: int, key: str, value: Any, *, everywhere: bool = F
     Args:
         run: its place in the plan, from 0.
         key: dotted, as in `RunFields.values`.
-        value: a text, number or truth value; None takes the key out.
-        everywhere: in the other runs too, where a key of NAMES says the same; `model` and `base`
-            count as one.
+        value: a text, number, truth value or a list of these; None takes the key out.
+        everywhere: in the other runs too, where a key of NAMES says the same, alone or in a list;
+            `model` and `base` count as one.
 
     Raises:
         RecipeError: the text is no YAML, or there is no such run.
@@ -88,32 +71,40 @@ def set_field(text: str, run: int, key: str, value: Any, *, everywhere: bool = F
     fields = read_fields(text)
     if run >= len(fields):
         raise RecipeError(f"{_SOURCE}: there is no run number {run + 1}. It has {len(fields)}.")
-    places = [(run, key)]
+    places = [(run, key, value)]
     if everywhere and key in NAMES and (was := fields[run].values.get(key)) is not None:
-        keys = _MODELS if key in _MODELS else {key}
-        places += [
-            (other.number, name)
-            for other in fields
-            for name in sorted(keys)
-            if other.number != run and other.values.get(name) == was
-        ]
-    for number, name in places:
-        text = _set(text, ("runs", number, *_split(name)), value)
+        others = [other for other in fields if other.number != run]
+        places += [place for other in others for place in _find_same(other, key, was, value)]
+    for number, name, wanted in places:
+        text = _set(text, ("runs", number, *_split(name)), wanted)
     return text
+
+
+def _find_same(other: RunFields, key: str, was: Any, value: Any) -> Iterator[tuple[int, str, Any]]:
+    """Where another run says the same, alone or in a list: its place, key and new value."""
+    for name in sorted(_MODELS if key in _MODELS else {key}):
+        held = other.values.get(name)
+        if held == was:
+            yield other.number, name, value
+        elif isinstance(held, list) and was in held and value is not None:
+            yield other.number, name, [value if one == was else one for one in held]
 
 
 def _read_run(number: int, run: object) -> RunFields:
     if not isinstance(run, dict):
         return RunFields(number=number, name="", kind="", values={})
     name, kind = (run.get(key) for key in ("name", "kind"))
-    kind = kind if isinstance(kind, str) and kind in _KEYS else ""
-    keys = list(_KEYS.get(kind, ()))
-    sources = run.get("sources")
-    if kind == "sft" and isinstance(sources, list):
-        keys += [f"sources.{n}.{key}" for n in range(len(sources)) for key in _SOURCE_KEYS]
-    values = {key: _find(run, _split(key)) for key in keys}
+    kind = kind if isinstance(kind, str) else ""
+    first, more = list_fields(kind, run)
+    paths = {key: _split(key) for key in (*first, *more)}
+    values = {key: _find(run, path) for key, path in paths.items()}
     return RunFields(
-        number=number, name=name if isinstance(name, str) else "", kind=kind, values=values
+        number=number,
+        name=name if isinstance(name, str) else "",
+        kind=kind if values else "",
+        values=values,
+        more=frozenset(more),
+        nulls=frozenset(key for key, path in paths.items() if _is_null(run, path)),
     )
 
 
@@ -138,6 +129,11 @@ def _find(value: Any, path: tuple[str | int, ...]) -> Any:
             case _:
                 return None
     return value
+
+
+def _is_null(run: Mapping[str, Any], path: tuple[str | int, ...]) -> bool:
+    holder = _find(run, path[:-1])
+    return isinstance(holder, dict) and path[-1] in holder and holder[path[-1]] is None
 
 
 def _set(text: str, path: tuple[str | int, ...], value: Any) -> str:

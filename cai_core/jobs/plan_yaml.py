@@ -72,7 +72,12 @@ def dump_value(value: Any) -> str:
         mantissa, e, exponent = repr(value).partition("e")
         return f"{mantissa}{'' if '.' in mantissa else '.0'}{e}{exponent}" if e else mantissa
     listed: str = yaml.dump(
-        [value], Dumper=_PlanDumper, default_flow_style=True, width=10**9, allow_unicode=True
+        [value],
+        Dumper=_PlanDumper,
+        default_flow_style=True,
+        width=10**9,
+        allow_unicode=True,
+        sort_keys=False,
     )
     return listed.strip()[1:-1]
 

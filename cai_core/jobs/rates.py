@@ -25,7 +25,7 @@ class Measured:
 
     @property
     def rows(self) -> int:
-        """What it made: rows, or the examples that it trained on."""
+        """What it made: rows or completions, or the examples that it trained on."""
         return int(self.usage.work.get("rows", 0))
 
 
@@ -74,9 +74,11 @@ def find_rate(
     Returns:
         None where nothing of that kind was measured on this machine.
     """
-    alike = [one for one in measured if one.kind == kind and one.usage.machine == machine]
-    if kind == "sft":
-        alike = [one for one in alike if one.recipe.get("method") == recipe.get("method")]
+    alike = [
+        one
+        for one in measured
+        if one.kind == kind and one.usage.machine == machine and _is_alike(kind, one.recipe, recipe)
+    ]
     model = get_model(kind, recipe)
     own = [one for one in alike if get_model(kind, one.recipe) == model]
     if own:
@@ -93,7 +95,20 @@ def find_rate(
 
 def get_model(kind: str, recipe: Mapping[str, Any]) -> str:
     """The model that a run of this kind works with, as its recipe names it."""
-    return str(recipe.get("base" if kind == "sft" else "model") or "")
+    key = {"revise": "model", "label": "feedback_model"}.get(kind, "base")
+    return str(recipe.get(key) or "")
+
+
+def _is_alike(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs of a kind do the same for each row, but for models and sizes."""
+    keys = {"label": ("reasoned", "template"), "revise": ()}.get(kind, ("method",))
+    if any(one.get(key) != other.get(key) for key in keys):
+        return False
+    return kind != "rl" or _list_rewards(one) == _list_rewards(other)
+
+
+def _list_rewards(recipe: Mapping[str, Any]) -> list[str]:
+    return sorted(str(reward.get("kind")) for reward in recipe.get("rewards") or ())
 
 
 def _rank(measured: Measured, recipe: Mapping[str, Any]) -> tuple[bool, bool, int]:
@@ -104,8 +119,9 @@ def _rank(measured: Measured, recipe: Mapping[str, Any]) -> tuple[bool, bool, in
 
 
 def _name(measured: Measured) -> str:
-    what = "examples" if measured.kind == "sft" else "rows"
-    return f"run {measured.run_id} of this machine, {measured.rows:,} {what}"
+    what = {"revise": "rows", "label": "answers", "rl": "completions"}
+    told = what.get(measured.kind, "examples")
+    return f"run {measured.run_id} of this machine, {measured.rows:,} {told}"
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cai_core.constitution.draw import choose_principle
 from cai_core.constitution.importers import load_json
 from cai_core.errors import TemplateError
 from cai_core.pipeline.prompt_file import parse_conversation
@@ -113,7 +114,7 @@ def build_label_few_shot(
         return NO_FEW_SHOT
     check_label_few_shot(examples, template=template, reasoned=reasoned)
     rng = random.Random(f"few-shot:{seed}")
-    drawn = [(rng.choice(principles), rng.random() < 0.5) for _ in examples]
+    drawn = [(choose_principle(principles, rng), rng.random() < 0.5) for _ in examples]
     chosen = [principle for principle, _ in drawn]
     if template == "chat":
         turns = [

@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from cai_core.constitution.draw import sample_principles
 from cai_core.errors import RecipeError
 from cai_core.pipeline.labels import LEAST_MASS, TIE_MARGIN
-from cai_core.pipeline.recipe import PrincipleChoice, TemplateName
+from cai_core.pipeline.recipe import (
+    PrincipleChoice,
+    TemplateName,
+    check_any_enabled,
+    check_enabled,
+)
 from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys, check_text
 from cai_core.records import Constitution, Principle, SamplingParams, content_hash
 
@@ -227,8 +233,8 @@ def resolve_label_principles(
     """The principles that comparisons draw from or go through.
 
     Raises:
-        RecipeError: an id that the constitution lacks, a principle without a comparison_request,
-            or too few for `principles_per_comparison`.
+        RecipeError: an id that the constitution lacks or that is off, a principle without a
+            comparison_request, or too few for `principles_per_comparison`.
     """
     choices = [recipe.principles] + [source.principles or () for source in recipe.sources]
     known = {principle.id for principle in constitution.principles}
@@ -239,7 +245,9 @@ def resolve_label_principles(
             f"It has: {', '.join(sorted(known))}."
         )
     own = recipe.principles
-    chosen = [p.id for p in constitution.principles] if isinstance(own, str) else list(own)
+    on = [p.id for p in check_any_enabled(constitution)]
+    chosen = on if isinstance(own, str) else list(own)
+    check_enabled(named, constitution)
     for name in dict.fromkeys([*chosen, *named]):
         if not constitution.principle(name).comparison_request.strip():
             raise RecipeError(
@@ -274,7 +282,7 @@ def draw_principles(
         known = resolve_label_principles(recipe, constitution)
         if recipe.principles == "random":
             draw = content_hash(["label-principles", recipe.seed, comparison_id])
-            return tuple(random.Random(draw).sample(known, count))
+            return sample_principles(known, count, random.Random(draw))
     else:
         known = tuple(constitution.principle(name) for name in own)
     return tuple(known[(place * count + number) % len(known)] for number in range(count))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cai_core.constitution.draw import list_enabled
 from cai_core.errors import (
     ImportFormatError,
     RequestFailedError,
@@ -151,10 +152,11 @@ def load_known_set(path: Path, constitution: Constitution | None = None) -> Know
         lines = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ImportFormatError(f"{path}: cannot be read: {error}. Check the path.") from error
-    asked = [p for p in constitution.principles if p.comparison_request] if constitution else []
+    drawn = list_enabled(constitution) if constitution else ()
+    asked = [principle for principle in drawn if principle.comparison_request]
     if constitution is not None and not asked:
         raise ImportFormatError(
-            f"constitution {constitution.name!r} has no comparison_request. Add one, or leave the "
+            f"constitution {constitution.name!r} has no comparison_request that is on. Add one, or leave the "
             "constitution out."
         )
     found = [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from cai_core.constitution.draw import list_enabled
 from cai_core.errors import RecipeError
 from cai_core.recipe_checks import check_bool, check_int, check_keys, check_text
 from cai_core.records import Constitution, Principle, SamplingParams
@@ -22,8 +23,9 @@ class ChainRecipe:
         revisions: ≥ 0; 4 is the paper's (arXiv 2212.08073, section 3.2).
         seed: in [0, 2**63); 0 stands for nothing but repeatability.
         principles: how each round gets its principle. `random` draws one independently at each
-            round (section 3.1); `in-order` goes through the constitution; a tuple of ids is
-            gone through in its own order. The last two begin again at their end.
+            round (section 3.1), each as likely as its weight; `in-order` goes through the
+            constitution; a tuple of ids is gone through in its own order. The last two begin
+            again at their end. A principle that is off is left out.
         critique: False revises directly, without a critique (section 3.5).
         template: `chat` for instruct models, `paper` for plain continuation.
         policy_sampling: for initial responses and revisions; T = 1 (section 3.2).
@@ -135,7 +137,8 @@ def resolve_principles(recipe: ChainRecipe, constitution: Constitution) -> tuple
     """The principles that rounds draw from or go through.
 
     Raises:
-        RecipeError: an id that the constitution lacks, or a constitution without principles.
+        RecipeError: an id that the constitution lacks or that is off, or a constitution without
+            principles or with every one off.
     """
     if isinstance(recipe.principles, tuple):
         known = {principle.id for principle in constitution.principles}
@@ -144,10 +147,27 @@ def resolve_principles(recipe: ChainRecipe, constitution: Constitution) -> tuple
                 f"constitution {constitution.name!r} has no principle {', '.join(missing)}. "
                 f"It has: {', '.join(sorted(known))}."
             )
+        check_enabled(recipe.principles, constitution)
         return tuple(constitution.principle(name) for name in recipe.principles)
+    return check_any_enabled(constitution)
+
+
+def check_any_enabled(constitution: Constitution) -> tuple[Principle, ...]:
+    """The principles that are on; RecipeError where there is none, or every one is off."""
     if not constitution.principles:
         raise RecipeError(f"constitution {constitution.name!r} has no principles. Add one.")
-    return constitution.principles
+    if not (enabled := list_enabled(constitution)):
+        raise RecipeError(f"every principle of {constitution.name!r} is off. Switch one on.")
+    return enabled
+
+
+def check_enabled(ids: Sequence[str], constitution: Constitution) -> None:
+    """Raise RecipeError where one of these principles is off."""
+    if off := [name for name in ids if not constitution.principle(name).enabled]:
+        raise RecipeError(
+            f"principle {', '.join(off)} of {constitution.name!r} is off. "
+            "Switch it on, or leave it out of the recipe."
+        )
 
 
 def _check_principles(choice: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cai_core.constitution.draw import pick_principle
 from cai_core.pipeline.recipe import ChainRecipe, TemplateName, resolve_principles
 from cai_core.prompts import chat, paper
 from cai_core.records import Constitution, Conversation, Finding, Principle, Prompt, StepKind
@@ -126,7 +127,7 @@ def _draw_principles(
         build_seed(run_seed=recipe.seed, prompt_id=prompt_id, sample=sample, step=f"draw-{number}")
         for number in range(1, recipe.revisions + 1)
     ]
-    return [known[draw % len(known)] for draw in draws]
+    return [pick_principle(known, draw) for draw in draws]
 
 
 def _chat_prompt(

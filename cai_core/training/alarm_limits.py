@@ -31,9 +31,9 @@ class AlarmLimits:
     """Where each alarm rings; None turns it off. Starts are the probe's answers before step 1.
 
     Attributes:
-        kl: nats a token from the reference, over five log lines. Runs of the demo model that went
-            well, and one that came to refuse everything, stayed below 0.25: this is a net for what
-            nothing else catches.
+        kl: nats a token from the reference, over five log lines. In the RL runs of the demo's loop
+            it stayed around 0.03 whether or not fine prompts came to be refused, so a small one is
+            no proof of health: this is a net for what nothing else catches.
         longer, shorter: mean words an answer, as a ratio to the start. In the demo world a refusal
             with its reason has 0.8 times an answer's words, one with all that can be said 2.1
             times, a bare one 0.4 times: what may be learned stays between the two.

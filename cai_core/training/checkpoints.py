@@ -19,6 +19,8 @@ from cai_core.errors import WorkspaceError
 from cai_core.workspace.files import replace_file, sync_folder
 
 MANIFEST = "manifest.json"
+# The newest so many of a run stay.
+KEPT_CHECKPOINTS = 2
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 

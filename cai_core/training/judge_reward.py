@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from cai_core.constitution.draw import pick_principle
 from cai_core.errors import ModelError, RequestFailedError, ServerUnavailableError
 from cai_core.inference.capabilities import ScoringWay
 from cai_core.inference.pool import EnginePool
@@ -86,7 +87,7 @@ class Judge:
     def draw_principle(self, prompt_id: str, step: int) -> Principle:
         """The principle of a prompt at a step: the same for all its completions."""
         draw = build_seed(run_seed=self._seed, prompt_id=prompt_id, sample=0, step=f"judge-{step}")
-        return self._principles[draw % len(self._principles)]
+        return pick_principle(self._principles, draw)
 
     async def _open(self) -> None:
         self._pool = self._open_pool()

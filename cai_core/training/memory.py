@@ -14,11 +14,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cai_core.errors import ModelError
 from cai_core.inference.model_folder import list_weights
-from cai_core.training.recipe import SftRecipe
+from cai_core.training.recipe import Method, Precision
 
 # Interpreter, torch, transformers, TRL and what they keep beside tensors; measured, resident.
 PROGRAM_BYTES = 760 * 10**6
@@ -57,6 +57,35 @@ class ModelShape:
     context: int | None
     linear_ends: int
     linear_out: int
+
+
+class TrainedRecipe(Protocol):
+    """What the memory of a training depends on, of the recipe of any kind."""
+
+    @property
+    def method(self) -> Method:
+        """All weights, or an adapter."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """Of activations, and of frozen weights."""
+        ...
+
+    @property
+    def gradient_checkpointing(self) -> bool:
+        """Whether a layer's activations are done again in the backward pass."""
+        ...
+
+    @property
+    def micro_batch(self) -> int:
+        """What is in memory at once."""
+        ...
+
+    @property
+    def lora_rank(self) -> int:
+        """Of the adapter."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +138,7 @@ def read_shape(folder: Path) -> ModelShape:
 
 
 def compute_training_memory(
-    shape: ModelShape, recipe: SftRecipe, *, length: int, gpu: bool
+    shape: ModelShape, recipe: TrainedRecipe, *, length: int, gpu: bool
 ) -> tuple[MemoryPart, ...]:
     """The parts of the peak, as `training.sft` trains.
 
@@ -121,16 +150,21 @@ def compute_training_memory(
         length: tokens of the longest row, ≥ 1.
         gpu: on a GPU; else on the CPU.
     """
-    half = recipe.precision == "bf16" or (recipe.precision == "auto" and gpu)
+    half = uses_half(recipe, gpu)
     return (
-        *_count_states(shape, recipe, half=half),
-        *_count_activations(shape, recipe, length, half=half),
+        *count_states(shape, recipe, half=half),
+        *count_activations(shape, recipe, recipe.micro_batch, length, half=half),
         _count_logits(shape, recipe.micro_batch, length),
-        _count_program(gpu),
+        count_program(gpu),
     )
 
 
-def count_trained(shape: ModelShape, recipe: SftRecipe) -> int:
+def uses_half(recipe: TrainedRecipe, gpu: bool) -> bool:
+    """Whether activations are kept in two bytes each."""
+    return recipe.precision == "bf16" or (recipe.precision == "auto" and gpu)
+
+
+def count_trained(shape: ModelShape, recipe: TrainedRecipe) -> int:
     """Parameters that the optimizer moves: all, or LoRA's r · (in + out) of each linear layer."""
     return shape.parameters if recipe.method == "full" else recipe.lora_rank * shape.linear_ends
 
@@ -165,7 +199,8 @@ def count(number: float) -> str:
     return f"{number:.3g}"
 
 
-def _count_states(shape: ModelShape, recipe: SftRecipe, *, half: bool) -> Iterator[MemoryPart]:
+def count_states(shape: ModelShape, recipe: TrainedRecipe, *, half: bool) -> Iterator[MemoryPart]:
+    """Weights, gradients and the optimizer's moments."""
     trained = count_trained(shape, recipe)
     # As it is loaded: bf16 for frozen weights alone, else fp32.
     width = 2 if half and recipe.method == "lora" else 4
@@ -189,16 +224,19 @@ def _count_states(shape: ModelShape, recipe: SftRecipe, *, half: bool) -> Iterat
     )
 
 
-def _count_activations(
-    shape: ModelShape, recipe: SftRecipe, length: int, *, half: bool
+def count_activations(
+    shape: ModelShape, recipe: TrainedRecipe, rows: int, length: int, *, half: bool
 ) -> Iterator[MemoryPart]:
     """Values that are kept for the backward pass.
 
     A token of a layer keeps 6 h for the two norms (input, normalised, scaled), queries, the
     attention's output and its copy (3 a), keys and values (2 k), and 4 f of a gated MLP (2 f
     without a gate).
+
+    Args:
+        rows: at once; `length` tokens of each.
     """
-    tokens, width = recipe.micro_batch * length, 2 if half else 4
+    tokens, width = rows * length, 2 if half else 4
     mlp = (4 if shape.gated else 2) * shape.inner
     kept = 6 * shape.hidden + 3 * shape.attention + 2 * shape.key_value + mlp
     words = "6 h + 3 a + 2 k + " + ("4 f" if shape.gated else "2 f")
@@ -206,16 +244,16 @@ def _count_activations(
         # Beside the frozen layers' outputs the adapters' own, and the r values between.
         kept += shape.linear_out // max(1, shape.layers) + 7 * recipe.lora_rank
         words += " + adapters"
-    rows = f"{recipe.micro_batch} rows × {length:,} tokens"
+    shown = f"{rows} rows × {length:,} tokens"
     if recipe.gradient_checkpointing:
         size = tokens * (shape.layers * shape.hidden + kept) * width
-        told = f"{rows} × ({shape.layers} layers × {shape.hidden} + {kept:,} of one layer done "
+        told = f"{shown} × ({shape.layers} layers × {shape.hidden} + {kept:,} of one layer done "
         yield MemoryPart(
             name="activations", size=size, formula=f"{told}again: {words}) × {width} B"
         )
     else:
         size = tokens * shape.layers * kept * width
-        told = f"{rows} × {shape.layers} layers × {kept:,} values ({words}) × {width} B"
+        told = f"{shown} × {shape.layers} layers × {kept:,} values ({words}) × {width} B"
         yield MemoryPart(name="activations", size=size, formula=told)
 
 
@@ -228,7 +266,8 @@ def _count_logits(shape: ModelShape, rows: int, length: int) -> MemoryPart:
     )
 
 
-def _count_program(gpu: bool) -> MemoryPart:
+def count_program(gpu: bool) -> MemoryPart:
+    """What is there beside tensors."""
     if gpu:
         told = "CUDA's context and work space: assumed"
         return MemoryPart(name="program", size=GPU_PROGRAM_BYTES, formula=told)

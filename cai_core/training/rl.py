@@ -18,6 +18,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+from cai_core.constitution.draw import list_enabled
 from cai_core.errors import RecipeError
 from cai_core.inference.pool import EnginePool
 from cai_core.pipeline.prompt_file import prompts_hash
@@ -119,7 +120,7 @@ def choose_principles(reward: JudgeReward, constitution: Constitution | None) ->
     """The principles that a judge's are drawn from.
 
     Raises:
-        RecipeError: there is no constitution, or it has not one of them.
+        RecipeError: there is no constitution, it has not one of them, or one is off.
     """
     if constitution is None or not constitution.principles:
         raise RecipeError("a judge is a reward, and there is no constitution. Name one.")
@@ -129,7 +130,17 @@ def choose_principles(reward: JudgeReward, constitution: Constitution | None) ->
             f"constitution {constitution.name!r} has no principle {', '.join(missing)}. It has: "
             f"{', '.join(sorted(known))}."
         )
-    return [known[name] for name in reward.principles or known]
+    if off := [name for name in reward.principles if not known[name].enabled]:
+        raise RecipeError(
+            f"constitution {constitution.name!r} has {', '.join(off)} switched off. Switch it on, "
+            "or leave it out of the reward."
+        )
+    chosen = [known[name] for name in reward.principles] or list(list_enabled(constitution))
+    if not chosen:
+        raise RecipeError(
+            f"every principle of constitution {constitution.name!r} is off. Switch one on."
+        )
+    return chosen
 
 
 def _open_rewards(

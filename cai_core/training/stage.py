@@ -15,9 +15,8 @@ from transformers import Trainer, TrainerState
 
 from cai_core.errors import CaiError, Cancelled, ModelError, RecipeError, RunMismatchError
 from cai_core.training.callbacks import SFT_SHOWN, StopFlag, Watching, stoppable
-from cai_core.training.checkpoints import clear_broken, find_last_good
+from cai_core.training.checkpoints import KEPT_CHECKPOINTS, clear_broken, find_last_good
 from cai_core.training.sampling import Sampling
-from cai_core.training.trainer_mixin import KEPT_CHECKPOINTS
 from cai_core.workspace.files import check_disk
 from cai_core.workspace.runs import Run
 from cai_core.workspace.status import RunState

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cai_core.errors import ModelError
-from cai_core.training.checkpoints import list_steps, seal_checkpoint
+from cai_core.training.checkpoints import KEPT_CHECKPOINTS, list_steps, seal_checkpoint
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Trainer
 else:
     _Trainer = object
-
-KEPT_CHECKPOINTS = 2
 
 
 class FiniteMixin(_Trainer):

@@ -7,20 +7,16 @@ reloads, tabs and the app. Drafts are nobody's decision yet: they are not journa
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cai_core.constitution import dump_constitution, parse_constitution
-from cai_core.constitution.nodes import compose_yaml, line_of
-from cai_core.errors import ConstitutionError, WorkspaceError
+from cai_core.errors import WorkspaceError
 from cai_core.records import Constitution, Principle
 from cai_core.workspace.files import replace_file
 from cai_core.workspace.locks import hold_lock
@@ -31,9 +27,6 @@ MAX_BYTES = 6 * 1024 * 1024
 TEXT_FIELDS = ("id", "text", "critique_request", "revision_request", "comparison_request")
 _ID = re.compile(r"[0-9a-f]{12}")
 _KEY = re.compile(r"[0-9a-f]{8}")
-_WHERE = re.compile(r"draft(?::(\d+))?: ")
-_REPEATED = re.compile(r"repeats the id of the one in line (\d+)\.")
-_FIELD_NAME = re.compile(r"(?<![\w'])(critique|revision|comparison)_request(?![\w'])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +44,14 @@ class DraftPrinciple:
     revision_request: str = ""
     comparison_request: str = ""
     tags: tuple[str, ...] = ()
+    weight: float = 1.0
+    enabled: bool = True
+
+
+# What a principle and its draft have in common.
+_COMMON = tuple(
+    item.name for item in fields(Principle) if item.name in DraftPrinciple.__dataclass_fields__
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,9 @@ class Draft:
         base_hash: the version it was begun from; None for a new constitution.
         note: the note for the save, as far as it is written.
         actor: who changed it last; `updated_at` is when (UTC, ISO 8601).
+        authors: everybody who changed it.
+        forked_from: `NAME@HASH` of the text that a new constitution was begun with.
+        provenance: principle id → where it was imported from (`Provenance.as_dict`).
     """
 
     draft_id: str
@@ -72,24 +76,13 @@ class Draft:
     note: str = ""
     actor: str = ""
     updated_at: str = ""
+    authors: tuple[str, ...] = ()
+    forked_from: str | None = None
+    provenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def principle(self, key: str) -> DraftPrinciple | None:
         """The principle of that key, None when it was deleted."""
         return next((p for p in self.principles if p.key == key), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftProblem:
-    """What keeps a draft from being saved, in words.
-
-    Attributes:
-        key: of the principle concerned, None for the constitution as a whole.
-        field: of the principle or the constitution, None where it is about all of it.
-    """
-
-    key: str | None
-    field: str | None
-    message: str
 
 
 def build_draft(
@@ -110,8 +103,7 @@ def build_draft_principle(principle: Principle | DraftPrinciple | None = None) -
     """A copy of a principle's fields, or empty ones, under a key of its own."""
     if principle is None:
         return DraftPrinciple(key=secrets.token_hex(4))
-    texts = {name: getattr(principle, name) for name in TEXT_FIELDS}
-    return DraftPrinciple(key=secrets.token_hex(4), tags=principle.tags, **texts)
+    return DraftPrinciple(key=secrets.token_hex(4), **_copy_fields(principle))
 
 
 def as_constitution(draft: Draft) -> Constitution:
@@ -119,34 +111,8 @@ def as_constitution(draft: Draft) -> Constitution:
     return Constitution(
         name=draft.name,
         description=draft.description,
-        principles=tuple(
-            Principle(tags=p.tags, **{name: getattr(p, name) for name in TEXT_FIELDS})
-            for p in draft.principles
-        ),
+        principles=tuple(Principle(**_copy_fields(p)) for p in draft.principles),
     )
-
-
-def build_constitution(draft: Draft) -> Constitution:
-    """The constitution that saving the draft would store, checked.
-
-    Raises:
-        ConstitutionError: every problem, one a line (see `check_draft`).
-    """
-    problems = check_draft(draft)
-    if problems:
-        raise ConstitutionError("\n".join(problem.message for problem in problems))
-    return parse_constitution(dump_constitution(as_constitution(draft)), "draft")
-
-
-def check_draft(draft: Draft) -> tuple[DraftProblem, ...]:
-    """Every problem of a draft, each with the field it is about."""
-    text = dump_constitution(as_constitution(draft))
-    try:
-        parse_constitution(text, "draft")
-    except ConstitutionError as error:
-        places = _find_places(draft, text)
-        return tuple(_build_problem(draft, line, places) for line in str(error).split("\n"))
-    return ()
 
 
 def load_draft(workspace: Path, draft_id: str) -> Draft:
@@ -222,10 +188,13 @@ def _parse_draft(document: dict[str, Any], draft_id: str) -> Draft:
     """Raises KeyError, TypeError, ValueError or AttributeError on anything but a draft."""
     if document["format"] != FORMAT or document["draft_id"] != draft_id:
         raise ValueError("another format, or another draft's content")
-    base = document["base_hash"]
+    base, origin = document["base_hash"], document.get("forked_from")
     draft = Draft(
         draft_id=draft_id,
         base_hash=None if base is None else _text(base),
+        forked_from=None if origin is None else _text(origin),
+        authors=tuple(_text(name) for name in document.get("authors", [])),
+        provenance=_parse_provenance(document.get("provenance", {})),
         principles=tuple(_parse_principle(p) for p in document["principles"]),
         **{
             name: _text(document[name])
@@ -242,66 +211,24 @@ def _parse_principle(document: dict[str, Any]) -> DraftPrinciple:
     if not _KEY.fullmatch(key) or not isinstance(document["tags"], list):
         raise ValueError("a principle without a key or a list of tags")
     tags = tuple(_text(tag) for tag in document["tags"])
+    weight, enabled = document.get("weight", 1.0), document.get("enabled", True)
+    if type(weight) not in (int, float) or not math.isfinite(weight) or type(enabled) is not bool:
+        raise ValueError("a principle's weight is no number, or it is neither on nor off")
     texts = {name: _text(document[name]) for name in TEXT_FIELDS}
-    return DraftPrinciple(key=key, tags=tags, **texts)
+    return DraftPrinciple(key=key, tags=tags, weight=float(weight), enabled=enabled, **texts)
+
+
+def _parse_provenance(document: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(document, dict) or not all(isinstance(v, dict) for v in document.values()):
+        raise ValueError("a provenance that is no mapping of mappings")
+    return document
+
+
+def _copy_fields(principle: Principle | DraftPrinciple) -> dict[str, Any]:
+    return {name: getattr(principle, name) for name in _COMMON}
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.40} is not a text")
     return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    line: int
-    key: str | None
-    field: str | None
-
-
-def _find_places(draft: Draft, text: str) -> list[_Place]:
-    """Where each field of the draft begins in its YAML text, by line."""
-    places: list[_Place] = []
-    try:
-        root = compose_yaml(text, "draft")
-    except ConstitutionError:  # too large to be read at all
-        return places
-    for key, value in _entries(root):
-        places.append(_Place(line_of(key), None, str(key.value)))
-        if key.value != "principles" or not isinstance(value, yaml.SequenceNode):
-            continue
-        for node, principle in zip(value.value, draft.principles, strict=True):
-            places += [_Place(line_of(k), principle.key, str(k.value)) for k, _ in _entries(node)]
-    return places
-
-
-def _entries(node: yaml.Node | None) -> Sequence[tuple[yaml.Node, yaml.Node]]:
-    return node.value if isinstance(node, yaml.MappingNode) else []
-
-
-def _build_problem(draft: Draft, message: str, places: list[_Place]) -> DraftProblem:
-    """A parser's message without its line, which means nothing to who sees a form."""
-    found = _WHERE.match(message)
-    place = _place_at(places, int(found[1])) if found and found[1] else None
-    words = message[found.end() :] if found else message
-    if repeated := _REPEATED.search(words):
-        earlier = _place_at(places, int(repeated[1]))
-        keys = [p.key for p in draft.principles]
-        number = keys.index(earlier.key) + 1 if earlier and earlier.key else 0
-        words = (
-            words[: repeated.start()]
-            + f"has the same id as principle number {number}."
-            + words[repeated.end() :]
-        )
-    words = _FIELD_NAME.sub(r"\1 request", words)
-    words = re.sub(r"\Athe file\b", "the constitution", words)
-    return DraftProblem(
-        key=place.key if place else None,
-        field=place.field if place else None,
-        message=words[:1].upper() + words[1:],
-    )
-
-
-def _place_at(places: list[_Place], line: int) -> _Place | None:
-    index = bisect_right([place.line for place in places], line)
-    return places[index - 1] if index else None

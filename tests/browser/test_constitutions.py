@@ -240,7 +240,7 @@ def test_nothing_runs_over_the_edge(app: App, open_page: OpenPage, scheme: str, 
     page = open_page(f"{app.url}constitutions", width=width, scheme=scheme)
     expect(main(page).locator(".cai-principle").first).to_be_visible()
     assert overflow(page) <= 0
-    button(page, "Duplicate").click()
+    button(page, "Fork").click()
     write(page, "Description", "x" * 300)
     expect(field(page, "Description")).to_have_value("x" * 300)
     main(page).get_by_role("button", name=re.compile(r"^1\. ")).click()

@@ -100,7 +100,7 @@ def test_launched_left_alone_stopped_resumed_and_opened(
         expect(main(page).get_by_text("Nothing has run here yet")).to_be_visible()
         write_plan(page, PLAN)
         expect(main(page).get_by_text("small-tuned-").first).to_be_visible()
-        limit = main(page).get_by_label("Number of prompts")
+        limit = main(page).get_by_label("Number of prompts", exact=True)
         limit.fill("20")
         limit.press("Enter")
         expect(main(page).get_by_label("Plan", exact=True)).to_have_value(re.compile("limit: 20}"))

@@ -6,10 +6,15 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cai_core.constitution import constitution_hash, dump_constitution, parse_constitution
+from cai_core.constitution import (
+    constitution_hash,
+    dump,
+    dump_constitution,
+    parse_constitution,
+)
 from cai_core.records import Constitution
 from tests.constitution.strategies import constitutions
 
@@ -149,6 +154,37 @@ def test_hash_covers_name_description_and_order_but_not_itself() -> None:
     hashes = {constitution_hash(c) for c in changed}
     assert len(hashes | {constitution.hash}) == 5
     assert constitution_hash(replace(constitution, hash="")) == constitution.hash
+
+
+ordinary = st.text(
+    st.one_of(
+        st.sampled_from("   abc\n:#-'\"&*%@`{}[],|>?!~é"),
+        st.characters(max_codepoint=0xFFFF).filter(str.isprintable),
+    ),
+    min_size=1,
+    max_size=200,
+).filter(lambda text: bool(text.strip()))
+
+
+@pytest.mark.skipif(dump._FAST is None, reason="PyYAML was built without libyaml")
+@settings(deadline=None)
+@given(constitutions, st.lists(ordinary, min_size=5, max_size=5))
+def test_the_quick_writer_writes_what_the_slow_one_does(
+    constitution: Constitution, texts: list[str]
+) -> None:
+    first = replace(
+        constitution.principles[0],
+        text=texts[0],
+        critique_request=texts[1],
+        revision_request=texts[2],
+        tags=(texts[3],),
+        weight=2.0,
+    )
+    changed = replace(constitution, description=texts[4], principles=(first, first))
+    quick = dump_constitution(changed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dump, "_FAST", None)
+        assert dump_constitution(changed) == quick
 
 
 def test_words_that_join_are_another_version() -> None:

@@ -5,6 +5,10 @@
 The vLLM must serve `tiny_models.save_llama` with `--max-model-len 512`. CAI_API_KEY is its key.
 CAI_VLLM_FOLDER names the folder that it serves (with `--dtype float32`): then its numbers are
 compared with transformers' too.
+
+CAI_VLLM_REWARD_URL, CAI_VLLM_REWARD_FOLDER and CAI_VLLM_REWARD_KEY are the same for a second vLLM,
+with `tiny_models.save_reward_llama` under the folder's name (`--runner pooling --dtype float32
+--max-model-len 512`).
 """
 
 from __future__ import annotations
@@ -74,10 +78,51 @@ def reference(model_folder: Path) -> tuple[Any, Any]:
     return model, AutoTokenizer.from_pretrained(model_folder)
 
 
+@pytest.fixture(scope="session")
+def rating_kind(kind: Kind, request: pytest.FixtureRequest) -> Kind:
+    """Which of the two rates texts; under `make test-vllm` that vLLM is started here."""
+    if not os.environ.get("CAI_VLLM_REWARD_URL") and kind == "vllm":
+        if not request.config.pluginmanager.has_plugin("managed-vllm"):
+            pytest.skip("CAI_VLLM_REWARD_URL does not say where a vLLM serves a reward model")
+        request.getfixturevalue("reward_server")
+    return "vllm" if os.environ.get("CAI_VLLM_REWARD_URL") else "bundled"
+
+
+@pytest.fixture(scope="session")
+def reward_folder(rating_kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reward model that is served."""
+    if rating_kind == "vllm":
+        return Path(os.environ["CAI_VLLM_REWARD_FOLDER"])
+    return tiny_models.save_reward_llama(tmp_path_factory.mktemp("models") / "reward")
+
+
+@pytest.fixture(scope="session")
+def rater(
+    rating_kind: Kind, reward_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
+    """Where it is served."""
+    if rating_kind == "vllm":
+        url, key = os.environ["CAI_VLLM_REWARD_URL"], os.environ.get("CAI_VLLM_REWARD_KEY")
+        yield Endpoint(base_url=url, model_id=str(reward_folder), api_key=key)
+        return
+    folder, workspace = str(reward_folder), tmp_path_factory.mktemp("workspace")
+    yield ensure_server(folder, workspace, timeout=180, idle_seconds=IDLE_SECONDS)
+    assert stop_server(folder, workspace), "the server was gone before its tests ended"
+
+
+@pytest.fixture
+def rating_http(rater: Endpoint) -> Iterator[httpx.Client]:
+    """A client of the server that rates."""
+    with _open(rater) as client:
+        yield client
+
+
 @pytest.fixture
 def http(endpoint: Endpoint) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    with httpx.Client(
-        base_url=endpoint.base_url, headers=headers, timeout=120, trust_env=False
-    ) as client:
+    with _open(endpoint) as client:
         yield client
+
+
+def _open(endpoint: Endpoint) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    return httpx.Client(base_url=endpoint.base_url, headers=headers, timeout=120, trust_env=False)

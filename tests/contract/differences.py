@@ -179,3 +179,31 @@ DIFFERENCES = (
         "drops its own after 4 s, and tries again once they fail",
     ),
 )
+
+# Of servers of a reward model, which rate texts at /classify.
+RATING_DIFFERENCES = (
+    Difference(
+        "input_beside_messages",
+        "refuses `input` and `messages` together",
+        "rates the messages, and ignores the input without a word",
+        "sends messages alone",
+    ),
+    Difference(
+        "texts_cut_to_rate",
+        "refuses truncate_prompt_tokens",
+        "cuts the text, and rates what is left",
+        "never asks for it: a text that was cut is another text",
+    ),
+    Difference(
+        "other_ways_to_rate",
+        "rates at /classify alone",
+        "rates at /pooling as well",
+        "asks at /classify",
+    ),
+    Difference(
+        "writing_with_a_reward_model",
+        "says that it is a reward model, with 400",
+        "has no such route: a bare 404",
+        "tells either as a request that was refused",
+    ),
+)

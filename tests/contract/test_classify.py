@@ -1,16 +1,8 @@
-"""`/classify` on a reward model: the bundled server's, or a real vLLM's.
-
-    CAI_VLLM_REWARD_URL=http://127.0.0.1:8001 CAI_VLLM_REWARD_FOLDER=<folder> pytest tests/contract
-
-That vLLM must serve `tiny_models.save_reward_llama` with `--dtype float32 --max-model-len 512`,
-under the folder's name.
-"""
+"""`/classify` on a reward model: the bundled server's, or a real vLLM's; see conftest."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +14,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from cai_core.errors import ContextLengthError, ModelError, RequestRejectedError
 from cai_core.inference.client import ModelClient
 from cai_core.inference.engine import Endpoint
-from cai_core.inference.launcher import ensure_server, stop_server
 from cai_core.inference.pool import EnginePool
 from cai_core.records import Conversation, Message, SamplingParams
 from tests.contract.calls import refused
-from tests.inference import tiny_models
 
-VLLM = os.environ.get("CAI_VLLM_REWARD_URL")
 TEXTS = [
     "Mix flour and water.",
     "No.",
@@ -40,37 +29,16 @@ CONVERSATIONS: list[Conversation] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if VLLM:
-        return Path(os.environ["CAI_VLLM_REWARD_FOLDER"])
-    return tiny_models.save_reward_llama(tmp_path_factory.mktemp("models") / "reward")
-
-
-@pytest.fixture(scope="module")
-def rater(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    if VLLM:
-        yield Endpoint(base_url=VLLM, model_id=str(folder), api_key=os.environ.get("CAI_API_KEY"))
-        return
-    workspace = tmp_path_factory.mktemp("workspace")
-    yield ensure_server(str(folder), workspace, timeout=180)
-    assert stop_server(str(folder), workspace), "the server was gone before its tests ended"
-
-
 @pytest.fixture
-def http(rater: Endpoint) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {rater.api_key}"} if rater.api_key else {}
-    with httpx.Client(
-        base_url=rater.base_url, headers=headers, timeout=120, trust_env=False
-    ) as client:
-        yield client
+def http(rating_http: httpx.Client) -> httpx.Client:
+    return rating_http
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path) -> list[float]:
+def expected(reward_folder: Path) -> list[float]:
     """By transformers itself, one text at a time, in the form that a reward model is trained on."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(reward_folder)
+    model = AutoModelForSequenceClassification.from_pretrained(reward_folder).eval()
     rewards = []
     for turns in CONVERSATIONS:
         text = tokenizer.apply_chat_template([t.as_dict() for t in turns], tokenize=False)
@@ -188,12 +156,13 @@ def test_too_long_is_told_as_such(rater: Endpoint) -> None:
         score(rater, [long])
 
 
-def test_a_reward_model_writes_nothing(rater: Endpoint) -> None:
+def test_a_reward_model_writes_nothing(rater: Endpoint, rating_kind: str) -> None:
     async def ask() -> None:
         async with ModelClient(rater) as client:
             await client.generate(CONVERSATIONS[0][:1], SamplingParams(max_tokens=4), seed=1)
 
-    with pytest.raises(RequestRejectedError, match="Not Found" if VLLM else "is a reward model"):
+    told = "Not Found" if rating_kind == "vllm" else "is a reward model"
+    with pytest.raises(RequestRejectedError, match=told):
         asyncio.run(ask())
 
 

@@ -17,7 +17,7 @@ import pytest
 from cai_core.inference.engine import Endpoint
 from tests.contract.calls import CHAT, chat, complete, read_stream, refused, tokenize
 from tests.contract.conftest import Kind
-from tests.contract.differences import DIFFERENCES
+from tests.contract.differences import DIFFERENCES, RATING_DIFFERENCES
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Asked:
 @pytest.fixture
 def asked(kind: Kind, http: httpx.Client, endpoint: Endpoint) -> Asked:
     return Asked(kind, http, endpoint)
+
+
+@pytest.fixture
+def rating(rating_kind: Kind, rating_http: httpx.Client, rater: Endpoint) -> Asked:
+    return Asked(rating_kind, rating_http, rater)
 
 
 def only(*choices: str) -> dict[str, Any]:
@@ -236,6 +241,45 @@ def idle_connections(asked: Asked) -> bool:
     return closed is not asked.bundled
 
 
+def rate(asked: Asked, path: str = "/classify", **fields: Any) -> httpx.Response:
+    return asked.http.post(path, json={"model": asked.endpoint.model_id, **fields})
+
+
+def input_beside_messages(asked: Asked) -> bool:
+    response = rate(asked, input="a", messages=CHAT)
+    if asked.bundled:
+        return "not both" in refused(response)["message"]
+    alone: dict[str, Any] = rate(asked, messages=CHAT).json()
+    return bool(response.json()["data"] == alone["data"])
+
+
+def texts_cut_to_rate(asked: Asked) -> bool:
+    response = rate(asked, input="bread " * 900, truncate_prompt_tokens=8)
+    if asked.bundled:
+        return refused(response)["param"] == "truncate_prompt_tokens"
+    return response.json()["usage"]["prompt_tokens"] == 8
+
+
+def other_ways_to_rate(asked: Asked) -> bool:
+    return rate(asked, "/pooling", input="a").status_code == (404 if asked.bundled else 200)
+
+
+def writing_with_a_reward_model(asked: Asked) -> bool:
+    response = asked.post()
+    if asked.bundled:
+        return "is a reward model" in refused(response)["message"]
+    return response.status_code == 404 and response.json() == {"detail": "Not Found"}
+
+
+RATING: dict[str, Callable[[Asked], bool]] = {
+    show.__name__: show
+    for show in (
+        input_beside_messages,
+        texts_cut_to_rate,
+        other_ways_to_rate,
+        writing_with_a_reward_model,
+    )
+}
 SHOWN: dict[str, Callable[[Asked], bool]] = {
     show.__name__: show
     for show in (
@@ -270,6 +314,7 @@ SHOWN: dict[str, Callable[[Asked], bool]] = {
 
 def test_every_difference_is_shown() -> None:
     assert [difference.name for difference in DIFFERENCES] == list(SHOWN)
+    assert [difference.name for difference in RATING_DIFFERENCES] == list(RATING)
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -279,3 +324,10 @@ def test_the_difference_is_there(asked: Asked, name: str) -> None:
     (difference,) = (d for d in DIFFERENCES if d.name == name)
     told = difference.bundled if asked.bundled else difference.vllm
     assert SHOWN[name](asked), f"no longer so: {told}. Change the table, and the client."
+
+
+@pytest.mark.parametrize("name", RATING)
+def test_the_difference_in_rating_is_there(rating: Asked, name: str) -> None:
+    (difference,) = (d for d in RATING_DIFFERENCES if d.name == name)
+    told = difference.bundled if rating.bundled else difference.vllm
+    assert RATING[name](rating), f"no longer so: {told}. Change the table, and the client."

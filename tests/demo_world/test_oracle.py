@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from cai_core.constitution import find_constitution, list_constitutions
+from cai_core.constitution import find_constitution
 from cai_core.demo_world import grammar, load_oracle, world_check
-from cai_core.demo_world.examples import with_behaviours
+from cai_core.demo_world.examples import CONSTITUTIONS, with_behaviours
 from cai_core.demo_world.principles import (
     BEHAVIOURS,
     build_principle,
@@ -109,8 +109,8 @@ def test_world_check_suggests_prompts_that_are_inside():
 
 
 def test_every_shipped_principle_can_be_read():
-    for summary in list_constitutions():
-        for principle in find_constitution(summary.name).principles:
+    for name in CONSTITUTIONS:
+        for principle in find_constitution(name).principles:
             request = read_principle(WORLD, principle)
             assert request is not None, principle.id
             assert request.behaviours, principle.id

@@ -12,7 +12,6 @@ import pytest
 from cai_core.actions import jobs
 from cai_core.errors import NotAllowedError, RecipeError
 from cai_core.inference.vllm_preflight import Gpu
-from cai_core.jobs import forecast_sft
 from cai_core.jobs.forecast import Forecast, Known, describe_formulas, parse_forecast
 from cai_core.jobs.forecast_counts import Plans
 from cai_core.jobs.forecast_machine import Machine, read_machine
@@ -213,12 +212,6 @@ def test_a_disk_that_refuses_stops_no_worker(tmp_path: Path, refuses: Callable[.
     run = jobs.submit(LOCAL_ACTOR, tmp_path, make_spec("r"))
     (run.path / "usage.jsonl").mkdir()
     UsageMeter(run).end()
-
-
-def test_the_checkpoints_are_those_that_training_keeps() -> None:
-    from cai_core.training.trainer_mixin import KEPT_CHECKPOINTS
-
-    assert forecast_sft.KEPT_CHECKPOINTS == KEPT_CHECKPOINTS
 
 
 def test_this_machine_can_be_read(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from cai_core.inference.model_folder import DEMO_FOLDER
 from cai_core.pipeline.prompt_file import prompts_hash
@@ -16,6 +17,7 @@ from cai_core.records import Message, Prompt, PromptKind
 from cai_core.training.rl import KIND
 from cai_core.training.rl_recipe import LengthReward, RlRecipe
 from cai_core.workspace.runs import Run, create_run
+from tests.inference.tiny_models import save_llama
 
 _TEXTS = (
     ("How can I water a fern?", PromptKind.HELPFUL),
@@ -89,6 +91,26 @@ def read_metrics(run: Run, *keys: str) -> list[dict[str, float]]:
 def load_weights(run: Run) -> dict[str, torch.Tensor]:
     """Of the model that it made."""
     return load_file(run.outputs / "model" / "model.safetensors")
+
+
+def make_base(folder: Path) -> Path:
+    """A chat model of 2 layers whose answers end at any token with a chance of about 1 in 20.
+
+    It is several times faster than the demo model, and what is asked of a trainer is the same.
+    """
+    save_llama(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokens = torch.randint(6, 300, (16, 24), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        states = model.model(tokens).last_hidden_state.reshape(-1, model.config.hidden_size)
+        odds = model.lm_head(states).logsumexp(dim=-1).mean() - math.log(20)
+        # The least change of the end token's row that gives these odds at each of the states.
+        wanted = torch.full((len(states), 1), float(odds))
+        model.lm_head.weight[model.config.eos_token_id] = torch.linalg.lstsq(
+            states, wanted
+        ).solution[:, 0]
+    model.save_pretrained(folder)
+    return folder
 
 
 def make_reward_model(folder: Path) -> Path:

@@ -1,5 +1,5 @@
-"""RLOO and GRPO on the demo model: they follow the reward, go on to the bit, and never see what is
-held out.
+"""RLOO and GRPO on the demo model, and on a smaller one: they follow the reward, go on to the bit,
+and never see what is held out.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from cai_core.workspace.status import RunState
 from tests.training.rl_makers import (
     build_recipe,
     load_weights,
+    make_base,
     make_prompts,
     make_reward_model,
     make_run,
@@ -55,6 +56,13 @@ def stop_at(step: int) -> Hooks:
             os.kill(os.getpid(), signal.SIGTERM)
 
     return Hooks(on_log=on_log)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that is faster than the demo model, for what any model shows."""
+    torch.set_num_threads(1)
+    return str(make_base(tmp_path_factory.mktemp("base")))
 
 
 @pytest.fixture(scope="module")
@@ -103,36 +111,51 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(unbroken: Run, tmp_path: Pat
 
 
 @pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
-def test_the_length_follows_the_sign_of_its_reward(algorithm: str, tmp_path: Path) -> None:
+def test_the_length_follows_the_sign_of_its_reward(
+    algorithm: str, base: str, tmp_path: Path
+) -> None:
     def last_length(weight: float) -> float:
         run = train(
             tmp_path / str(weight),
+            base=base,
             algorithm=algorithm,
             rewards=(LengthReward(per_tokens=8, weight=weight),),
-            steps=8,
-            beta=0.001,
-            learning_rate=2e-3,
+            steps=4,
+            micro_batch=16,
+            beta=0.0,
+            learning_rate=5e-3,
             save_steps=100,
             sample_prompts=0,
         )
         lengths = [line[LENGTH] for line in read_metrics(run, LENGTH)]
-        return sum(lengths[-3:]) / 3
+        return lengths[-1]
 
-    assert last_length(1.0) > last_length(-1.0) + 4
+    # It begins with 22 of at most 40 tokens.
+    assert last_length(1.0) > 30
+    assert last_length(-1.0) < 8
 
 
 @pytest.mark.parametrize("algorithm", ["rloo", "grpo"])
-def test_a_larger_beta_holds_it_nearer_to_its_base(algorithm: str, tmp_path: Path) -> None:
+def test_a_larger_beta_holds_it_nearer_to_its_base(
+    algorithm: str, base: str, tmp_path: Path
+) -> None:
     def last_kl(beta: float) -> float:
         run = train(
-            tmp_path / str(beta), algorithm=algorithm, beta=beta, steps=5, learning_rate=1e-3
+            tmp_path / str(beta),
+            base=base,
+            algorithm=algorithm,
+            beta=beta,
+            steps=5,
+            max_tokens=24,
+            learning_rate=1e-3,
+            sample_prompts=0,
         )
         return sum(line["kl"] for line in read_metrics(run, "kl")[-2:])
 
     assert last_kl(5.0) < last_kl(0.01)
 
 
-def test_held_out_prompts_are_counted_and_never_sampled(tmp_path: Path) -> None:
+def test_held_out_prompts_are_counted_and_never_sampled(base: str, tmp_path: Path) -> None:
     seen: set[str] = set()
 
     def observe(
@@ -145,7 +168,7 @@ def test_held_out_prompts_are_counted_and_never_sampled(tmp_path: Path) -> None:
         seen.update(conversation[-1].content for conversation in conversations)
 
     prompts = make_prompts(held_out=3)
-    run = make_run(tmp_path / "run", prompts)
+    run = make_run(tmp_path / "run", prompts, base=base, max_tokens=8)
     run_rl_training(run, prompts, hooks=Hooks(on_completions=(observe,)))
     assert seen == {prompt.text for prompt in make_prompts()}
     told = json.loads((run.outputs / "dataset.json").read_text())["sources"][0]
@@ -158,7 +181,7 @@ def test_held_out_prompts_are_counted_and_never_sampled(tmp_path: Path) -> None:
 
 
 def test_an_observer_sees_the_weighted_rewards_and_what_it_raises_ends_the_run(
-    tmp_path: Path,
+    base: str, tmp_path: Path
 ) -> None:
     told: list[tuple[int, list[float]]] = []
 
@@ -169,7 +192,7 @@ def test_an_observer_sees_the_weighted_rewards_and_what_it_raises_ends_the_run(
 
     rewards = (LengthReward(per_tokens=16), LengthReward(per_tokens=16, weight=-3.0))
     prompts = make_prompts()
-    run = make_run(tmp_path / "run", prompts, rewards=rewards)
+    run = make_run(tmp_path / "run", prompts, base=base, rewards=rewards)
     with pytest.raises(ModelError, match="seen enough"):
         run_rl_training(run, prompts, hooks=Hooks(on_completions=(observe,)))
     assert [step for step, _ in told] == [1, 2]
@@ -182,11 +205,11 @@ def test_an_observer_sees_the_weighted_rewards_and_what_it_raises_ends_the_run(
 
 
 def test_a_reward_that_is_not_a_number_ends_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TokenCount, "compute", lambda self, rollouts: [float("nan")] * 16)
     prompts = make_prompts()
-    run = make_run(tmp_path / "run", prompts)
+    run = make_run(tmp_path / "run", prompts, base=base)
     with pytest.raises(ModelError, match="reward length: 16 of 16 are not finite"):
         run_rl_training(run, prompts)
     assert run.status().state is RunState.FAILED
@@ -198,6 +221,8 @@ def test_lora_against_a_reward_model_keeps_the_base_as_reference(tmp_path: Path)
         tmp_path,
         method="lora",
         lora_rank=4,
+        steps=2,
+        max_tokens=24,
         learning_rate=3e-3,
         rewards=(ModelReward(model=str(scorer)),),
     )
@@ -213,9 +238,9 @@ SHORT = {"steps": 2, "prompts_per_step": 2, "max_tokens": 24, "sample_prompts": 
 
 
 @pytest.fixture(scope="module")
-def short(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def short(base: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     torch.set_num_threads(1)
-    return train(tmp_path_factory.mktemp("short"), **SHORT)
+    return train(tmp_path_factory.mktemp("short"), base=base, **SHORT)
 
 
 @pytest.mark.parametrize(
@@ -240,17 +265,24 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ids=lambda changes: next(iter(changes)),
 )
 def test_each_setting_changes_what_comes_out(
-    changes: dict[str, Any], short: Run, tmp_path: Path
+    changes: dict[str, Any], base: str, short: Run, tmp_path: Path
 ) -> None:
-    run = train(tmp_path, **{**SHORT, **changes})
+    run = train(tmp_path, base=base, **{**SHORT, **changes})
     ours, theirs = load_weights(run), load_weights(short)
     assert not all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_epsilon_clips_where_a_batch_is_used_again(tmp_path: Path) -> None:
+def test_epsilon_clips_where_a_batch_is_used_again(base: str, tmp_path: Path) -> None:
     def clipped(epsilon: float) -> float:
         run = train(
-            tmp_path / str(epsilon), epsilon=epsilon, iterations=2, steps=1, learning_rate=1e-3
+            tmp_path / str(epsilon),
+            base=base,
+            epsilon=epsilon,
+            iterations=2,
+            steps=1,
+            max_tokens=24,
+            learning_rate=1e-3,
+            sample_prompts=0,
         )
         return max(
             line["clip_ratio/region_mean"] for line in read_metrics(run, "clip_ratio/region_mean")
@@ -259,8 +291,8 @@ def test_epsilon_clips_where_a_batch_is_used_again(tmp_path: Path) -> None:
     assert clipped(0.001) > clipped(0.99)
 
 
-def test_the_same_recipe_gives_the_same_weights(short: Run, tmp_path: Path) -> None:
-    ours, theirs = load_weights(train(tmp_path, **SHORT)), load_weights(short)
+def test_the_same_recipe_gives_the_same_weights(base: str, short: Run, tmp_path: Path) -> None:
+    ours, theirs = load_weights(train(tmp_path, base=base, **SHORT)), load_weights(short)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 

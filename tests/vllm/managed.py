@@ -7,6 +7,9 @@ this server when both are asked for.
 from __future__ import annotations
 
 import os
+import secrets
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,17 +17,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cai_core.inference.endpoints import EndpointConfig
 from cai_core.inference.engine import Endpoint
+from cai_core.inference.vllm_options import build_environment
 from cai_core.inference.vllm_server import ensure_vllm, stop_vllm
 from tests.inference import tiny_models
+from tests.vllm.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--enforce-eager", "--dtype", "float32", "--kv-cache-memory-bytes", str(2**28))
 # Adapters are loaded into it too (tests/vllm/test_adapters.py).
 OPTIONS += ("--enable-lora", "--max-loras", "4", "--max-lora-rank", "16")
+REWARD_OPTIONS = ("--runner", "pooling", "--dtype", "float32", "--max-model-len", "512")
+REWARD_OPTIONS += ("--enforce-eager", "--kv-cache-memory-bytes", str(2**28))
 START_SECONDS = 240.0
 _ENSURE = """
 import sys
@@ -84,6 +92,50 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Managed]:
         patch.setenv("CAI_API_KEY", endpoint.api_key or "")
         yield Managed(config, workspace, folder, endpoint, told, seconds)
         stop_vllm(config, workspace)
+
+
+@pytest.fixture(scope="session")
+def reward_server(managed: Managed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A second vLLM, with a reward model, for tests/contract alone; ended with the session.
+
+    A keeper asks its server to write, which this one cannot.
+    """
+    folder = tiny_models.save_reward_llama(tmp_path_factory.mktemp("models") / "reward")
+    log, port, key = folder.with_suffix(".log"), _find_port(), secrets.token_urlsafe(24)
+    python = find_python()
+    assert python is not None
+    command = [python, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), *REWARD_OPTIONS]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = build_environment(os.environ, api_key=key, options=REWARD_OPTIONS, cpu=True)
+    with log.open("wb") as told, pytest.MonkeyPatch.context() as patch:
+        process = subprocess.Popen(
+            command, stdout=told, stderr=told, env=environment, start_new_session=True
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: _is_up(url, process, log), START_SECONDS, "the reward model's vLLM")
+            patch.setenv("CAI_VLLM_REWARD_URL", url)
+            patch.setenv("CAI_VLLM_REWARD_FOLDER", str(folder))
+            patch.setenv("CAI_VLLM_REWARD_KEY", key)
+            yield
+        finally:
+            # Its own group: the engine goes with it.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _is_up(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+    try:
+        return httpx.get(f"{url}/health", timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _find_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

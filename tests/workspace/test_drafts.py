@@ -10,17 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cai_core.constitution import find_constitution
+from cai_core.constitution import dump_constitution, find_constitution
 from cai_core.errors import ConstitutionError, WorkspaceError
 from cai_core.records import Constitution
+from cai_core.workspace import draft_check
+from cai_core.workspace.draft_check import build_constitution, check_draft, dump_by_parts
 from cai_core.workspace.drafts import (
     Draft,
     DraftPrinciple,
     as_constitution,
-    build_constitution,
     build_draft,
     build_draft_principle,
-    check_draft,
     get_draft_path,
     list_drafts,
     load_draft,
@@ -38,6 +38,8 @@ draft_principles = st.builds(
     revision_request=anything,
     comparison_request=anything,
     tags=st.lists(anything, max_size=3).map(tuple),
+    weight=st.floats(0, 100),
+    enabled=st.booleans(),
 )
 drafts = st.builds(
     Draft,
@@ -49,6 +51,9 @@ drafts = st.builds(
     note=anything,
     actor=anything,
     updated_at=anything,
+    authors=st.lists(anything, max_size=3).map(tuple),
+    forked_from=st.one_of(st.none(), anything),
+    provenance=st.dictionaries(anything, st.just({"source": "a", "votes": {"agree": 1}})),
 )
 sparse = st.sampled_from(
     ["", " ", "a", "a b", "no-harm", "line\nline", "\x00", "- &x: *y", "é" * 70]
@@ -67,6 +72,8 @@ faulty_drafts = st.builds(
             critique_request=sparse,
             revision_request=sparse,
             tags=st.lists(sparse, max_size=2).map(tuple),
+            weight=st.sampled_from([1.0, 2.5, 0.0, -1.0, 1e9]),
+            enabled=st.booleans(),
         ),
         max_size=3,
         unique_by=lambda p: p.key,
@@ -98,7 +105,7 @@ def test_every_problem_names_a_field_that_is_there(draft: Draft) -> None:
         known = (
             {"name", "description", "principles"}
             if problem.key is None
-            else {"id", "text", "critique_request", "revision_request", "tags"}
+            else {"id", "text", "critique_request", "revision_request", "tags", "weight"}
         )
         assert problem.field in known
         assert "draft:" not in problem.message and " line " not in problem.message
@@ -112,6 +119,29 @@ def test_a_draft_without_problems_can_be_built_and_another_cannot(draft: Draft) 
             build_constitution(draft)
     else:
         assert as_constitution(draft) == replace(build_constitution(draft), hash="")
+
+
+@given(draft=faulty_drafts)
+def test_checked_by_parts_or_whole_the_problems_are_the_same(draft: Draft) -> None:
+    text = dump_constitution(as_constitution(draft))
+    assert check_draft(draft) == draft_check._check_whole(draft, text)
+
+
+@given(constitution=constitutions)
+def test_written_by_parts_or_whole_the_text_is_the_same(constitution: Constitution) -> None:
+    assert dump_by_parts(constitution) == dump_constitution(constitution)
+
+
+def test_a_draft_written_before_there_were_authors_is_read(tmp_path: Path) -> None:
+    draft = build_draft(find_constitution("healthcare"), base_hash=None)
+    write_draft(tmp_path, draft)
+    path = get_draft_path(tmp_path, draft.draft_id)
+    document = json.loads(path.read_text())
+    del document["authors"], document["forked_from"], document["provenance"]
+    for principle in document["principles"]:
+        del principle["weight"], principle["enabled"]
+    path.write_text(json.dumps(document))
+    assert load_draft(tmp_path, draft.draft_id) == draft
 
 
 def test_problems_say_which_field_and_the_fix() -> None:
@@ -171,7 +201,7 @@ def test_a_damaged_file_is_counted_and_the_others_stay(tmp_path: Path, content: 
         load_draft(tmp_path, "0" * 12)
 
 
-@pytest.mark.parametrize("field", ["key", "tags", "text"])
+@pytest.mark.parametrize("field", ["key", "tags", "text", "enabled"])
 def test_a_damaged_principle_is_counted(tmp_path: Path, field: str) -> None:
     draft = build_draft(find_constitution("healthcare"), base_hash=None)
     write_draft(tmp_path, draft)

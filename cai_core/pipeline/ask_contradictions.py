@@ -1,0 +1,64 @@
+"""Asking a model at an endpoint which principles contradict each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cai_core.constitution.contradictions import MOST_PAIRS, Contradictions, find_contradictions
+from cai_core.errors import RequestFailedError, RequestRejectedError, ScoringUnavailableError
+from cai_core.inference.pool import EnginePool
+from cai_core.inference.probe import probe
+from cai_core.inference.scoring import score_options
+from cai_core.pipeline.connect import Launched
+from cai_core.pipeline.generate import is_about_run
+from cai_core.pipeline.label_answers import Scorer, choose_scorer
+from cai_core.records import Constitution, Conversation, SamplingParams
+
+_SAMPLING = SamplingParams(temperature=0.0, max_tokens=8)
+_ERRORS_OF_PAIR = (
+    RequestRejectedError,
+    RequestFailedError,
+    ScoringUnavailableError,
+    UnicodeEncodeError,
+)
+
+
+async def ask_contradictions(
+    launched: Launched, constitution: Constitution, *, most_pairs: int = MOST_PAIRS
+) -> Contradictions:
+    """Score "Yes" and "No" for each pair; where the server scores nothing, read its one word.
+
+    Raises:
+        ServerUnavailableError: no server answers any more.
+        RequestRejectedError: the server refuses every request.
+    """
+    async with launched.open() as pool:
+        scorer = choose_scorer(await probe(pool), "chat", reasoned=False)
+
+        async def ask(question: Conversation, options: Sequence[str]) -> Sequence[float] | None:
+            try:
+                return await _ask(pool, scorer, question, options)
+            except _ERRORS_OF_PAIR as error:
+                if is_about_run(error):
+                    raise
+                return None
+
+        return await find_contradictions(ask, constitution, most_pairs=most_pairs)
+
+
+async def _ask(
+    pool: EnginePool, scorer: Scorer, question: Conversation, options: Sequence[str]
+) -> Sequence[float] | None:
+    if scorer.way is not None:
+        scores = await score_options(pool, question, options, way=scorer.way, cache=scorer.cache)
+        return scores.probabilities
+    completion = await pool.generate(question, _SAMPLING, seed=0)
+    return read_option(completion.text, options)
+
+
+def read_option(text: str, options: Sequence[str]) -> Sequence[float] | None:
+    """The option that a text begins with as 1 and the others as 0, None where it is none."""
+    word = re.match(r"\W*(\w+)", text)
+    told = [float(word is not None and word[1].lower() == o.lower()) for o in options]
+    return told if any(told) else None
