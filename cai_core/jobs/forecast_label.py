@@ -15,7 +15,7 @@ from cai_core.training.memory import MemoryPart
 
 # Assumed until a run was measured: a row's fields, and a comparison with its label, both of which
 # hold the prompt and the responses.
-_BYTES_A_ROW, _BYTES_A_COMPARISON, _BYTES_A_TOKEN = 1500, 1500, 5
+_BYTES_A_ROW, _BYTES_A_COMPARISON, _BYTES_A_TOKEN = 1100, 1000, 5
 # An option is scored by one token.
 _SCORED = 1
 

@@ -156,8 +156,8 @@ def load_known_set(path: Path, constitution: Constitution | None = None) -> Know
     asked = [principle for principle in drawn if principle.comparison_request]
     if constitution is not None and not asked:
         raise ImportFormatError(
-            f"constitution {constitution.name!r} has no comparison_request that is on. Add one, or leave the "
-            "constitution out."
+            f"constitution {constitution.name!r} has no comparison_request that is on. Add one, or "
+            "leave the constitution out."
         )
     found = [
         _build_known(pair, record, asked, place)
