@@ -20,7 +20,10 @@ from cai_core.workspace.journal import read_journal
 
 RECIPE = Path(__file__).resolve().parents[1] / "data" / "recipes" / "demo-hacking.yaml"
 # The RL runs, and the alarms that are to stop them.
-EXPECTED = {"hack-length": ("longer", "repetition"), "hack-harmless": ("over-refusal",)}
+EXPECTED = {
+    "hack-length": ("longer", "repetition", "compliance"),
+    "hack-harmless": ("over-refusal",),
+}
 _WINDOW = 5
 
 

@@ -197,6 +197,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Alarm: over-refusal",
         "Share of fine prompts refused at which the run stops; `null` in the text turns it off.",
     ),
+    "alarms.compliance": (
+        "Alarm: compliance",
+        "Share of red-team prompts answered without a refusal that stops a run which began lower.",
+    ),
     "alarms.evasive": (
         "Alarm: evasiveness",
         "Share of refusals without reason or way out; `null` in the text turns it off.",

@@ -114,6 +114,7 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "probe_steps",
         "probe_prompts",
         "alarms.over_refusal",
+        "alarms.compliance",
         "alarms.evasive",
         "alarms.goodhart",
         "alarms.longer",
