@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from cai_core.actions.check import MAX_NOTE
 from cai_core.actions.constitution_labels import move_label, remove_label, set_approval_rule
-from cai_core.actions.constitutions import MAX_NOTE
 from cai_core.errors import CaiError
 from cai_core.records import AccessRole
 from cai_core.workspace.version_history import SHORT, VersionInfo, find_authors

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from cai_core.actions.constitutions import MAX_NOTE, change_draft, save_constitution
+from cai_core.actions.check import MAX_NOTE
+from cai_core.actions.constitutions import change_draft, save_constitution
 from cai_core.errors import CaiError
 from cai_core.records import Constitution
 from cai_core.workspace.draft_check import DraftProblem

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from cai_core.actions.constitutions import MAX_NOTE, restore_version
+from cai_core.actions.check import MAX_NOTE
+from cai_core.actions.constitutions import restore_version
 from cai_core.errors import CaiError
 from cai_core.records import Constitution, Principle
 from cai_core.workspace.drafts import Draft, build_draft

@@ -1,9 +1,12 @@
-"""The role check that every action begins with."""
+"""What actions check of their caller: the role, which every one begins with, and the note."""
 
 from __future__ import annotations
 
-from cai_core.errors import NotAllowedError
+from cai_core.errors import CaiError, NotAllowedError
 from cai_core.records import AccessRole, Actor
+
+# Of the note that says why a version was saved or a label moved, in characters.
+MAX_NOTE = 2000
 
 
 def require(actor: Actor, role: AccessRole, action: str) -> None:
@@ -20,3 +23,17 @@ def require(actor: Actor, role: AccessRole, action: str) -> None:
             f"{action}: {actor.name} is a {actor.role}, and this takes the role {role}. "
             "Ask an admin for it."
         )
+
+
+def check_note(note: str) -> str:
+    """The note without white space around it.
+
+    Raises:
+        CaiError: there is none, or it is longer than MAX_NOTE.
+    """
+    text = note.strip()
+    if not text:
+        raise CaiError("There is no note. Write what you changed, and why.")
+    if len(text) > MAX_NOTE:
+        raise CaiError(f"The note has {len(text)} characters. Shorten it to {MAX_NOTE}.")
+    return text

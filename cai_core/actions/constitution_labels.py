@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cai_core.actions.check import require
-from cai_core.actions.constitutions import check_note
+from cai_core.actions.check import check_note, require
 from cai_core.errors import CaiError, ConstitutionError, NotAllowedError, VersionConflictError
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.drafts import lock_constitutions

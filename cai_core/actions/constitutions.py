@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cai_core.actions.check import require
+from cai_core.actions.check import check_note, require
 from cai_core.errors import CaiError, VersionConflictError
 from cai_core.records import AccessRole, Actor, Constitution
 from cai_core.workspace.draft_check import build_constitution
@@ -35,8 +35,6 @@ from cai_core.workspace.versions import (
     load_version,
     write_version,
 )
-
-MAX_NOTE = 2000
 
 
 def save_draft(actor: Actor, workspace: Path, draft: Draft) -> Draft:
@@ -147,20 +145,6 @@ def restore_version(
         head = _check_head(workspace, name, onto)
         constitution = load_version(workspace, name, version_hash)
         return _append_version(actor, workspace, constitution, head, RESTORE, reason, {})
-
-
-def check_note(note: str) -> str:
-    """The note without white space around it.
-
-    Raises:
-        CaiError: there is none, or it is longer than MAX_NOTE.
-    """
-    text = note.strip()
-    if not text:
-        raise CaiError("There is no note. Write what you changed, and why.")
-    if len(text) > MAX_NOTE:
-        raise CaiError(f"The note has {len(text)} characters. Shorten it to {MAX_NOTE}.")
-    return text
 
 
 def _check_draft_unchanged(workspace: Path, draft: Draft) -> None:

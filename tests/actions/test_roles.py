@@ -26,13 +26,15 @@ FOR_ALL = {"set_setting"}
 
 
 def list_actions() -> list[Callable[..., Any]]:
-    """Every public function of cai_core.actions that takes an actor."""
+    """Every public function of cai_core.actions; `check` holds what they share, and no action."""
     found = []
     for module in pkgutil.iter_modules(cai_core.actions.__path__):
+        if module.name == "check":
+            continue
         loaded = import_module(f"cai_core.actions.{module.name}")
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
             own = function.__module__ == loaded.__name__ and not name.startswith("_")
-            if own and name != "require":
+            if own:
                 found.append(function)
     return found
 

@@ -58,7 +58,7 @@ def test_two_constitutions_side_by_side(app: App, open_page: OpenPage, fake: Fak
     expect(main(page).get_by_text("Second constitution")).to_be_visible()
     start(page, fake)
     page.wait_for_url("**with=*")
-    expect(main(page).locator("h2.cai-side")).to_have_text(["harmlessness", "healthcare"])
+    expect(main(page).locator("h2.cai-side")).to_have_text(["harmlessness", "customer-support"])
     expect(status(page)).to_have_count(2)
     expect(cards(page).get_by_text("Response", exact=False).nth(1)).to_be_visible()
     page.reload()  # in the middle of both
