@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cai_core.actions.constitution_labels import move_label
 from cai_core.actions.constitutions import change_draft, save_constitution, save_draft
 from cai_core.constitution import find_constitution
+from cai_core.constitution.exports import FORMATS, export_constitution
+from cai_core.constitution.imports import import_constitution
 from cai_core.constitution.model import with_hash
 from cai_core.records import LOCAL_ACTOR, Constitution
 from cai_core.workspace.drafts import Draft, build_draft
@@ -115,7 +117,7 @@ def measure_reading(clock: Clock) -> None:
     """A person reads: the newest version, its history, what a version changed."""
     app = open_page(constitution=NAME)
     clock.time("read principles", lambda: run(app))
-    for view in ("History", "Changes", "Labels", "Tries"):
+    for view in ("History", "Changes", "Coverage", "Labels", "Tries"):
         app.button_group(key="constitution_view").set_value(view)
         clock.time(f"read {view.lower()}", lambda: run(app))
     old = open_page(constitution=NAME, version="3")
@@ -139,8 +141,9 @@ def measure_editing(clock: Clock, draft: Draft) -> None:
     clock.time("redo", lambda: click(app, "redo"), turns=3)
     clock.time("move", lambda: click(app, f"way_down_{key}"))
     clock.time("next principle", lambda: click(app, "walk_next"))
-    clock.time("add a principle", lambda: click(app, "add"), turns=1)
-    clock.time("undo an addition", lambda: click(app, "undo"), turns=1)
+    for _ in range(TURNS):
+        clock.time("add a principle", lambda: click(app, "add"), turns=1)
+        clock.time("undo an addition", lambda: click(app, "undo"), turns=1)
     whole = open_page(draft=draft.draft_id)
 
     def describe() -> None:
@@ -162,6 +165,17 @@ def measure_editing(clock: Clock, draft: Draft) -> None:
     clock.time("review", lambda: run(review))
     form = open_page(draft=draft.draft_id, step="try")
     clock.time("try form", lambda: run(form))
+
+
+def measure_files(clock: Clock, folder: Path) -> None:
+    """The text leaves in each format, and comes back from those that hold all of it."""
+    constitution = build_large()
+    for format in FORMATS:
+        clock.time(f"export {format}", lambda f=format: export_constitution(constitution, f))
+    for format in ("yaml", "json"):
+        path = folder / f"large.{format}"
+        path.write_text(export_constitution(constitution, format), "utf-8")
+        clock.time(f"import {format}", lambda p=path: import_constitution(p))
 
 
 def measure_saving(clock: Clock, workspace: Path) -> None:
@@ -203,6 +217,7 @@ def main() -> None:
         draft = build_draft(build_large(), base_hash=head.hash)
         measure_editing(clock, save_draft(LOCAL_ACTOR, workspace, draft))
         measure_saving(clock, workspace)
+        measure_files(clock, workspace)
         services.close()
     report = clock.report()
     worst = max(report, key=lambda action: report[action]["median"])

@@ -16,6 +16,7 @@ from cai_core.workspace.draft_edit import take_text
 from cai_core.workspace.drafts import Draft, DraftPrinciple, as_constitution
 from ui.constitution_address import build_key, describe_count, go
 from ui.constitution_keep import change_whole
+from ui.constitution_opinion import read_opinion_findings
 from ui.constitution_pager import show_part
 from ui.look import Thing, build_badge, build_card, escape, escape_markdown
 
@@ -46,7 +47,8 @@ class Findings:
 
 def read_findings(draft: Draft) -> Findings:
     """Lint the draft as it is, problems and all."""
-    found = _lint(as_constitution(draft))
+    constitution = as_constitution(draft)
+    found = _sort(_lint(constitution) + read_opinion_findings(constitution))
     keys: dict[str | None, str] = {None: ""}
     for principle in draft.principles:
         keys.setdefault(principle.id, principle.key)
@@ -59,7 +61,10 @@ def read_findings(draft: Draft) -> Findings:
 # A page is drawn again at every click, most of which change nothing of the text.
 @lru_cache(maxsize=32)
 def _lint(constitution: Constitution) -> tuple[Finding, ...]:
-    found = lint_constitution(constitution)
+    return lint_constitution(constitution)
+
+
+def _sort(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 

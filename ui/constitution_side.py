@@ -6,6 +6,7 @@ import streamlit as st
 
 from cai_core.workspace.drafts import Draft, DraftPrinciple, as_constitution
 from ui.constitution_lint import Findings, show_findings
+from ui.constitution_opinion import show_opinion
 from ui.constitution_prompts import show_prompts
 from ui.look import escape
 
@@ -14,6 +15,7 @@ def show_side(draft: Draft, chosen: DraftPrinciple | None, findings: Findings) -
     """Render what is said of the chosen part, and what the model is sent for it."""
     show_findings(draft, chosen, findings)
     if chosen is None:
+        show_opinion(as_constitution(draft))
         words = "Choose a principle to see the prompts that it becomes."
         st.html(f'<p class="cai-quiet">{escape(words)}</p>')
         return

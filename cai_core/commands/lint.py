@@ -18,9 +18,10 @@ from cai_core.constitution.contradictions import MOST_PAIRS
 from cai_core.constitution.findings import Finding, LintContext
 from cai_core.constitution.imports import import_constitution
 from cai_core.constitution.lint import RULES, count_findings, lint_constitution
+from cai_core.constitution.opinions import build_opinion_findings
 from cai_core.errors import ConstitutionError, ImportFormatError
 from cai_core.jobs.listing import find_run
-from cai_core.pipeline.ask_contradictions import ask_contradictions
+from cai_core.pipeline.ask_opinion import ask_opinion
 from cai_core.pipeline.connect import launch
 from cai_core.pipeline.drawn import count_drawn
 from cai_core.records import Constitution
@@ -53,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--context-tokens", type=int, metavar="N", help="the model's context, for requests' length"
     )
     parser.add_argument("--run", dest="run_id", metavar="RUN", help="tell what this run never drew")
-    parser.add_argument("--ask", metavar="MODEL", help="ask this model for contradictions")
+    parser.add_argument("--ask", metavar="MODEL", help="ask this model too: harm, contradictions")
     parser.add_argument(
         "--pairs", type=int, default=MOST_PAIRS, metavar="N", help="at most so many pairs"
     )
@@ -155,10 +156,10 @@ def _build_context(args: argparse.Namespace) -> LintContext:
 
 def _ask(model: str, constitution: Constitution, pairs: int, *, quiet: bool) -> tuple[Finding, ...]:
     launched = launch(model, get_workspace())
-    found = asyncio.run(ask_contradictions(launched, constitution, most_pairs=pairs))
+    told = asyncio.run(ask_opinion(launched, constitution, most_pairs=pairs))
     if not quiet:
         print(
-            f"{model} was asked about {found.asked} of {found.pairs} pairs; "
-            f"{found.unreadable} brought no answer"
+            f"{model} was asked about {len(told.harm)} principles and {len(told.pairs)} of "
+            f"{told.pairs_there_are} pairs; {told.unreadable} brought no answer"
         )
-    return found.findings
+    return build_opinion_findings([told], constitution)

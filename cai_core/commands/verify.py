@@ -32,7 +32,7 @@ from cai_core.workspace.journal import (
 from cai_core.workspace.prompt_sets import get_prompt_set_path, read_prompt_sets
 from cai_core.workspace.rows import Row, build_row_id, parse_row
 from cai_core.workspace.runs import ROW_FILE, RowFile, Run, open_run
-from cai_core.workspace.versions import get_version_path
+from cai_core.workspace.versions import RESTORE, SAVE, get_version_path
 
 _RESTORE = "Restore it from a backup"
 _SET_FILE = re.compile(r"[0-9a-f]{64}\.jsonl")
@@ -230,6 +230,8 @@ def _check_run_constitution(run: Run) -> Iterator[str]:
 
 def _check_constitutions(workspace: Path, tally: _Tally) -> Iterator[str]:
     for event in read_events(workspace, Topic.CONSTITUTIONS):
+        if event.get("action") not in (SAVE, RESTORE):
+            continue  # labels move among versions that these made, and rules name none
         name, version = str(event.get("name")), str(event.get("version"))
         try:
             path = get_version_path(workspace, name, version)

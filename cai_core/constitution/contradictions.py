@@ -19,7 +19,7 @@ from cai_core.constitution.lint_rules import build_finding
 from cai_core.constitution.lint_whole import compute_likeness
 from cai_core.records import Constitution, Conversation, Message, Principle
 
-OPTIONS = ("Yes", "No")
+YES, NO = OPTIONS = ("Yes", "No")
 # Ours: two requests a pair, so that a small server answers within minutes.
 MOST_PAIRS = 100
 # Of the mean of both orders; models lean to either word.
@@ -29,57 +29,90 @@ PairScorer = Callable[[Conversation, Sequence[str]], Awaitable[Sequence[float] |
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairAnswer:
+    """What a model said of one pair.
+
+    Attributes:
+        first, second: texts of the two principles, the earlier one first.
+        forward, backward: probability, in [0, 1], that no response can follow both, asked in
+            this order and in the other; None where no answer could be read.
+    """
+
+    first: str
+    second: str
+    forward: float | None
+    backward: float | None
+
+    @property
+    def probability(self) -> float | None:
+        """Mean over both orders; None where one brought no answer."""
+        if self.forward is None or self.backward is None:
+            return None
+        return (self.forward + self.backward) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contradictions:
     """What a model said of a constitution's pairs.
 
     Attributes:
-        findings: hints, the surest first; each is about the later principle of its pair.
         pairs: how many there are.
-        asked: of how many the model was asked, each in both orders.
-        unreadable: of those, how many brought no answer in one order at least.
+        answers: one for each pair that was asked about, in both orders.
     """
 
-    findings: tuple[Finding, ...]
     pairs: int
-    asked: int
-    unreadable: int
+    answers: tuple[PairAnswer, ...]
+
+    @property
+    def unreadable(self) -> int:
+        """How many pairs brought no answer in one order at least."""
+        return sum(answer.probability is None for answer in self.answers)
 
 
-async def find_contradictions(
-    scorer: PairScorer,
-    constitution: Constitution,
-    *,
-    most_pairs: int = MOST_PAIRS,
-    least: float = LEAST_PROBABILITY,
+async def ask_about_pairs(
+    scorer: PairScorer, constitution: Constitution, *, most_pairs: int = MOST_PAIRS
 ) -> Contradictions:
     """Ask about pairs of the principles that are on.
 
     Args:
         scorer: asks the model; what it raises is passed on.
         most_pairs: ≥ 0; the most pairs to ask about.
-        least: in [0, 1]; from which mean probability of "No" on a pair is told.
     """
     principles = list_enabled(constitution)
     chosen = choose_pairs(principles, most_pairs)
-    told = await asyncio.gather(*(_ask_both(scorer, *pair) for pair in chosen))
-    found = [
-        (probability, first, second)
-        for (first, second), probability in zip(chosen, told, strict=True)
-        if probability is not None and probability >= least
-    ]
-    return Contradictions(
-        findings=tuple(
-            build_finding(
-                "contradiction",
-                f"It may contradict {first.id!r}: asked whether one response can follow both, the "
-                f"model says no with {probability:.0%}.",
-                principle_id=second.id,
-            )
-            for probability, first, second in sorted(found, key=lambda f: -f[0])
-        ),
-        pairs=len(principles) * (len(principles) - 1) // 2,
-        asked=len(chosen),
-        unreadable=sum(probability is None for probability in told),
+    answers = await asyncio.gather(*(_ask_both(scorer, *pair) for pair in chosen))
+    count = len(principles)
+    return Contradictions(pairs=count * (count - 1) // 2, answers=tuple(answers))
+
+
+def build_pair_findings(
+    answers: Sequence[PairAnswer], constitution: Constitution, *, least: float = LEAST_PROBABILITY
+) -> tuple[Finding, ...]:
+    """Hints for what is still in the constitution as it was asked about, the surest first.
+
+    Args:
+        least: in [0, 1]; from which mean probability on a pair is told.
+
+    Returns:
+        Each is about the later principle of its pair.
+    """
+    ids: dict[str, str] = {}
+    for principle in list_enabled(constitution):
+        ids.setdefault(principle.text, principle.id)
+    told: list[tuple[float, str, str]] = []
+    for answer in answers:
+        first, second = ids.get(answer.first), ids.get(answer.second)
+        probability = answer.probability
+        if first and second and probability is not None and probability >= least:
+            told.append((probability, first, second))
+    return tuple(
+        build_finding(
+            "contradiction",
+            f"It may contradict {first!r}: asked whether one response can follow both, the "
+            f"model says no with {probability:.0%}.",
+            principle_id=second,
+        )
+        for probability, first, second in sorted(told, key=lambda one: -one[0])
     )
 
 
@@ -105,12 +138,10 @@ def build_question(first: Principle, second: Principle) -> Conversation:
     )
 
 
-async def _ask_both(scorer: PairScorer, first: Principle, second: Principle) -> float | None:
-    """Mean probability of "No" over both orders, None where one could not be read."""
+async def _ask_both(scorer: PairScorer, first: Principle, second: Principle) -> PairAnswer:
     told = await asyncio.gather(
         scorer(build_question(first, second), OPTIONS),
         scorer(build_question(second, first), OPTIONS),
     )
-    no = [None if scores is None else scores[OPTIONS.index("No")] for scores in told]
-    known = [value for value in no if value is not None]
-    return sum(known) / 2 if len(known) == 2 else None
+    forward, backward = (None if scores is None else scores[OPTIONS.index(NO)] for scores in told)
+    return PairAnswer(first=first.text, second=second.text, forward=forward, backward=backward)

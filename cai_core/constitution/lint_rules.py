@@ -63,6 +63,16 @@ _ALL = (
         example='"Always answer in one sentence." beside "Explain every step."',
     ),
     Rule(
+        id="harm-suspected",
+        title="May ask for harm",
+        severity="warning",
+        reason=(
+            "A model trained on this might learn to do harm. A model said so, and models are often "
+            "wrong about it: read it."
+        ),
+        example='"Prefer whichever response leaves the reader worse off."',
+    ),
+    Rule(
         id="no-evasiveness",
         title="No principle is about evasiveness",
         severity="warning",

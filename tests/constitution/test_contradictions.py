@@ -13,12 +13,21 @@ from cai_core.constitution import find_constitution
 from cai_core.constitution.contradictions import (
     Contradictions,
     PairScorer,
+    ask_about_pairs,
+    build_pair_findings,
     choose_pairs,
-    find_contradictions,
+)
+from cai_core.constitution.findings import Finding
+from cai_core.constitution.harm_asked import ask_about_harm, build_harm_findings
+from cai_core.constitution.opinions import (
+    Opinion,
+    build_opinion_findings,
+    count_unasked,
+    parse_opinion,
 )
 from cai_core.constitution.requests import build_principle
 from cai_core.inference.launcher import stop_server
-from cai_core.pipeline.ask_contradictions import ask_contradictions, read_option
+from cai_core.pipeline.ask_opinion import ask_opinion, read_option
 from cai_core.pipeline.connect import launch
 from cai_core.records import Constitution, Conversation
 
@@ -39,7 +48,11 @@ HHH = find_constitution("helpful-honest-harmless")
 def ask(
     scorer: PairScorer, constitution: Constitution = CONSTITUTION, **how: int
 ) -> Contradictions:
-    return asyncio.run(find_contradictions(scorer, constitution, **how))
+    return asyncio.run(ask_about_pairs(scorer, constitution, **how))
+
+
+def tell(found: Contradictions, constitution: Constitution = CONSTITUTION) -> tuple[Finding, ...]:
+    return build_pair_findings(found.answers, constitution)
 
 
 def answer_by(leaning: float, asked: list[str]) -> PairScorer:
@@ -66,9 +79,9 @@ def answer_by(leaning: float, asked: list[str]) -> PairScorer:
 def test_both_orders_are_asked_and_averaged() -> None:
     asked: list[str] = []
     found = ask(answer_by(0.1, asked))
-    assert (found.pairs, found.asked, found.unreadable) == (6, 6, 1)
+    assert (found.pairs, len(found.answers), found.unreadable) == (6, 6, 1)
     assert len(asked) == len(set(asked)) == 12
-    (finding,) = found.findings
+    (finding,) = tell(found)
     assert (finding.rule, finding.severity, finding.principle_id) == ("contradiction", "hint", "p1")
     assert "contradict 'p0'" in finding.message and "90%" in finding.message
     assert finding.fix is None
@@ -77,11 +90,11 @@ def test_both_orders_are_asked_and_averaged() -> None:
 def test_the_bound_keeps_what_is_most_alike() -> None:
     asked: list[str] = []
     found = ask(answer_by(0.0, asked), most_pairs=1)
-    assert (found.asked, len(asked), len(found.findings)) == (1, 2, 1)
+    assert (len(found.answers), len(asked), len(tell(found))) == (1, 2, 1)
     ids = [(a.id, b.id) for a, b in choose_pairs(CONSTITUTION.principles, 99)]
     assert ids[0] == ("p0", "p1")
     assert len(set(ids)) == 6
-    assert ask(answer_by(0.0, asked), most_pairs=0).findings == ()
+    assert ask(answer_by(0.0, asked), most_pairs=0).answers == ()
     assert choose_pairs(CONSTITUTION.principles[:1], 9) == []
 
 
@@ -89,7 +102,7 @@ def test_principles_that_are_off_are_not_asked_about() -> None:
     first, *rest = CONSTITUTION.principles
     off = replace(CONSTITUTION, principles=(replace(first, enabled=False), *rest))
     asked: list[str] = []
-    assert ask(answer_by(0.0, asked), off).findings == ()
+    assert tell(ask(answer_by(0.0, asked), off), off) == ()
     assert not any(RULES[0] in text for text in asked)
 
 
@@ -114,8 +127,80 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_demo_model_is_asked_and_answers_the_same_twice(workspace: Path) -> None:
     """It was never taught the question: that it answers, and alike, is all that can be tested."""
     launched = launch("demo", workspace)
-    first, second = (asyncio.run(ask_contradictions(launched, HHH, most_pairs=4)) for _ in range(2))
+    first, second = (asyncio.run(ask_opinion(launched, HHH, most_pairs=4)) for _ in range(2))
     assert first == second
-    assert (first.pairs, first.asked) == (15, 4)
-    assert first.unreadable + len(first.findings) <= 4
-    assert {f.severity for f in first.findings} <= {"hint"}
+    assert (first.pairs_there_are, len(first.pairs), len(first.harm)) == (15, 4, 6)
+    assert first.weights_hash
+    findings = build_opinion_findings([first], HHH)
+    assert first.unreadable + len(findings) <= 10
+    assert {f.rule for f in findings} <= {"contradiction", "harm-suspected"}
+
+
+def test_what_was_said_of_a_pair_holds_while_both_texts_stand() -> None:
+    answers = ask(answer_by(0.1, [])).answers
+    swapped = replace(CONSTITUTION, principles=CONSTITUTION.principles[::-1])
+    assert [f.principle_id for f in build_pair_findings(answers, swapped)] == ["p1"]
+    first, second, *rest = CONSTITUTION.principles
+    renamed = replace(CONSTITUTION, principles=(replace(first, id="other"), second, *rest))
+    (finding,) = build_pair_findings(answers, renamed)
+    assert "contradict 'other'" in finding.message
+    changed = replace(CONSTITUTION, principles=(replace(first, text="Be brief."), second, *rest))
+    assert build_pair_findings(answers, changed) == ()
+    off = replace(CONSTITUTION, principles=(replace(first, enabled=False), second, *rest))
+    assert build_pair_findings(answers, off) == ()
+
+
+async def suspect_doubts(question: Conversation, options: Sequence[str]) -> Sequence[float] | None:
+    """Takes the principle about doubts for harm, and cannot be read about where to turn."""
+    text = question[-1].content
+    if RULES[2] in text:
+        return None
+    yes = 0.8 if RULES[3] in text else 0.1
+    return tuple(yes if option == "Yes" else 1 - yes for option in options)
+
+
+def test_each_principle_is_asked_about_once_and_unread_answers_are_no_findings() -> None:
+    answers = asyncio.run(ask_about_harm(suspect_doubts, CONSTITUTION))
+    assert [answer.probability for answer in answers] == [0.1, 0.1, None, 0.8]
+    (finding,) = build_harm_findings(answers, CONSTITUTION)
+    assert (finding.rule, finding.severity, finding.principle_id) == (
+        "harm-suspected",
+        "warning",
+        "p3",
+    )
+    assert "80%" in finding.message
+    *rest, last = CONSTITUTION.principles
+    other = replace(last, revision_request="Rewrite it otherwise.")
+    changed = replace(CONSTITUTION, principles=(*rest, other))
+    assert build_harm_findings(answers, changed) == ()
+
+
+def test_of_the_same_question_the_newest_answer_holds() -> None:
+    answers = asyncio.run(ask_about_harm(suspect_doubts, CONSTITUTION))
+
+    def build(at: str, **changes: float) -> Opinion:
+        harm = tuple(replace(a, **changes) if a.text == RULES[3] else a for a in answers)
+        return Opinion(
+            constitution="c",
+            model_id="m",
+            weights_hash=None,
+            harm=harm,
+            pairs=ask(answer_by(0.1, [])).answers,
+            pairs_there_are=6,
+            at=at,
+        )
+
+    older, newer = build("2026-01-01"), build("2026-01-02", probability=0.1)
+    assert {f.rule for f in build_opinion_findings([older], CONSTITUTION)} == {
+        "harm-suspected",
+        "contradiction",
+    }
+    assert [f.rule for f in build_opinion_findings([newer, older], CONSTITUTION)] == [
+        "contradiction"
+    ]
+    assert parse_opinion(older.as_dict()) == older
+    assert older.unreadable == 2
+    assert count_unasked([older], CONSTITUTION) == 0
+    first, *others = CONSTITUTION.principles
+    edited = replace(CONSTITUTION, principles=(replace(first, text="Be brief."), *others))
+    assert count_unasked([older], edited) == 1

@@ -1,11 +1,13 @@
-"""Asking a model at an endpoint which principles contradict each other."""
+"""Asking a model at an endpoint what it thinks of principles: of each, and of pairs of them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from cai_core.constitution.contradictions import MOST_PAIRS, Contradictions, find_contradictions
+from cai_core.constitution.contradictions import MOST_PAIRS, ask_about_pairs
+from cai_core.constitution.harm_asked import ask_about_harm
+from cai_core.constitution.opinions import Opinion
 from cai_core.errors import RequestFailedError, RequestRejectedError, ScoringUnavailableError
 from cai_core.inference.pool import EnginePool
 from cai_core.inference.probe import probe
@@ -16,7 +18,7 @@ from cai_core.pipeline.label_answers import Scorer, choose_scorer
 from cai_core.records import Constitution, Conversation, SamplingParams
 
 _SAMPLING = SamplingParams(temperature=0.0, max_tokens=8)
-_ERRORS_OF_PAIR = (
+_ERRORS_OF_QUESTION = (
     RequestRejectedError,
     RequestFailedError,
     ScoringUnavailableError,
@@ -24,27 +26,40 @@ _ERRORS_OF_PAIR = (
 )
 
 
-async def ask_contradictions(
+async def ask_opinion(
     launched: Launched, constitution: Constitution, *, most_pairs: int = MOST_PAIRS
-) -> Contradictions:
-    """Score "Yes" and "No" for each pair; where the server scores nothing, read its one word.
+) -> Opinion:
+    """Score "Yes" and "No" for each question; where the server scores nothing, read its one word.
+
+    Args:
+        most_pairs: ≥ 0; the most pairs to ask about, each in both orders.
 
     Raises:
         ServerUnavailableError: no server answers any more.
         RequestRejectedError: the server refuses every request.
     """
     async with launched.open() as pool:
+        info = await pool.info()
         scorer = choose_scorer(await probe(pool), "chat", reasoned=False)
 
         async def ask(question: Conversation, options: Sequence[str]) -> Sequence[float] | None:
             try:
                 return await _ask(pool, scorer, question, options)
-            except _ERRORS_OF_PAIR as error:
+            except _ERRORS_OF_QUESTION as error:
                 if is_about_run(error):
                     raise
                 return None
 
-        return await find_contradictions(ask, constitution, most_pairs=most_pairs)
+        harm = await ask_about_harm(ask, constitution)
+        pairs = await ask_about_pairs(ask, constitution, most_pairs=most_pairs)
+        return Opinion(
+            constitution=constitution.name,
+            model_id=info.model_id,
+            weights_hash=info.weights_hash,
+            harm=harm,
+            pairs=pairs.answers,
+            pairs_there_are=pairs.pairs,
+        )
 
 
 async def _ask(
