@@ -11,11 +11,11 @@ from typing import Any
 from cai_core.errors import RecipeError, WorkspaceError
 from cai_core.inference.model_url import is_url
 from cai_core.jobs.plan_names import RUN, check_model
+from cai_core.jobs.run_ids import build_run_id
 from cai_core.jobs.spec import RunSpec, check_model_url
 from cai_core.pipeline.inputs import FOLDER as INPUTS
 from cai_core.pipeline.label_recipe import LabelRecipe, parse_label_recipe
 from cai_core.pipeline.recipe import ReviseRecipe, parse_revise_recipe
-from cai_core.records import content_hash
 from cai_core.training.dpo_recipe import DpoRecipe, parse_dpo_recipe
 from cai_core.training.recipe import SftRecipe, parse_sft_recipe
 from cai_core.training.reward_recipe import RewardRecipe, parse_reward_recipe
@@ -89,10 +89,9 @@ def build_clone(
         _check_run_name(name)
     parents = tuple(dict.fromkeys([*sources, *_find_makers(run, recipe)]))
     # As a plan builds the ids of its runs, so that the same run is the same here and there.
-    what = {"kind": run.kind, "recipe": recipe, "parents": list(parents)}
-    stem = _OWN_HASH.sub("", run.run_id)
+    stem, workspace = _OWN_HASH.sub("", run.run_id), run.path.parents[1]
     return RunSpec(
-        run_id=f"{stem}-{content_hash(what)[:8]}",
+        run_id=build_run_id(stem, run.kind, recipe, parents, workspace),
         kind=run.kind,
         recipe=recipe,
         parents=parents,

@@ -6,10 +6,8 @@ handing it in again goes on with them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cai_core.errors import RecipeError
 from cai_core.jobs.plan import MAX_BYTES, Faults, RevisePlan, SftPlan, parse_plan
@@ -17,17 +15,15 @@ from cai_core.jobs.plan_lookup import MODEL, Lookup
 from cai_core.jobs.plan_names import RUN
 from cai_core.jobs.plan_rlaif import RlaifPlan
 from cai_core.jobs.plan_rlaif_specs import Made, build_rlaif
+from cai_core.jobs.run_ids import build_run_id
 from cai_core.jobs.spec import RunSpec
 from cai_core.pipeline.few_shot import few_shot_hash, load_chat_few_shot, load_paper_few_shot
 from cai_core.pipeline.inputs import build_inputs
 from cai_core.pipeline.prompt_file import prompts_hash
 from cai_core.pipeline.recipe import ReviseRecipe, resolve_principles
 from cai_core.pipeline.steps import FewShot
-from cai_core.records import content_hash
 
-__all__ = ["MODEL", "RUN", "build_plan", "build_run_id", "load_plan"]
-
-_ID_DIGITS = 8
+__all__ = ["MODEL", "RUN", "build_plan", "load_plan"]
 
 
 def load_plan(path: Path, workspace: Path) -> list[RunSpec]:
@@ -69,7 +65,8 @@ def build_plan(
         before = len(faults)
         made = _build(run, lookup)
         if made is not None and len(faults) == before:
-            run_id = build_run_id(plan.name, run.name, run.kind, made.recipe, made.parents)
+            stem = f"{plan.name}-{run.name}"
+            run_id = build_run_id(stem, run.kind, made.recipe, made.parents, workspace)
             lookup.built[run.name] = RunSpec(
                 run_id=run_id,
                 kind=run.kind,
@@ -79,14 +76,6 @@ def build_plan(
             )
     faults.raise_any()
     return list(lookup.built.values())
-
-
-def build_run_id(
-    plan: str, run: str, kind: str, recipe: Mapping[str, Any], parents: tuple[str, ...]
-) -> str:
-    """`<plan>-<run>-<8 hex digits of what the run is>`."""
-    what = {"kind": kind, "recipe": dict(recipe), "parents": list(parents)}
-    return f"{plan}-{run}-{content_hash(what)[:_ID_DIGITS]}"
 
 
 def _build(run: RevisePlan | SftPlan | RlaifPlan, lookup: Lookup) -> Made | None:

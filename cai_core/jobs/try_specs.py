@@ -9,7 +9,7 @@ from pathlib import Path
 from cai_core.errors import PromptFileError, RecipeError
 from cai_core.inference.model_folder import DEMO
 from cai_core.jobs.plan_names import check_model, check_place
-from cai_core.jobs.plan_specs import build_run_id
+from cai_core.jobs.run_ids import build_run_id
 from cai_core.jobs.spec import RunSpec
 from cai_core.pipeline.inputs import build_inputs
 from cai_core.pipeline.interactive import PAGE_SAMPLING
@@ -100,11 +100,13 @@ def build_try(
         limit=request.count,
         chain=chain,
     )
-    specs = [_build_spec(recipe, text, prompts) for text in (before, after)]
+    specs = [_build_spec(recipe, text, prompts, workspace) for text in (before, after)]
     return TrySpecs(before=specs[0], after=specs[1], label=found.label, count=len(prompts))
 
 
-def _build_spec(recipe: ReviseRecipe, text: Constitution, prompts: Sequence[Prompt]) -> RunSpec:
+def _build_spec(
+    recipe: ReviseRecipe, text: Constitution, prompts: Sequence[Prompt], workspace: Path
+) -> RunSpec:
     chosen = recipe.chain.principles
     if isinstance(chosen, tuple) and chosen[0] not in {p.id for p in text.principles}:
         raise RecipeError(
@@ -113,7 +115,7 @@ def _build_spec(recipe: ReviseRecipe, text: Constitution, prompts: Sequence[Prom
         )
     own = replace(recipe, constitution=text.name, constitution_hash=text.hash).as_dict()
     return RunSpec(
-        run_id=build_run_id(PLAN, text.name, "revise", own, ()),
+        run_id=build_run_id(f"{PLAN}-{text.name}", "revise", own, (), workspace),
         kind="revise",
         recipe=own,
         inputs=build_inputs(prompts, text, ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,15 @@ SHOWN = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """A pair with the tokens of its two conversations."""
+
+    pair: PreferencePair
+    chosen: list[int]
+    rejected: list[int]
+
+
 def run_reward(
     run: Run,
     build_dataset: Callable[[], PreferenceDataset],
@@ -97,15 +107,16 @@ def _train(
     pairs = freeze_dataset(run.outputs, build_dataset, parse_pair, compute_pairs_hash)
     tokenizer = load_tokenizer(base)
     check_template(tokenizer)
-    pairs = leave_out_long(
-        pairs,
-        lambda pair: max(map(len, encode_pair(tokenizer, pair))),
+    # Once: rendering a chat template takes longer than reading what it gives.
+    encoded = leave_out_long(
+        [EncodedPair(pair, *encode_pair(tokenizer, pair)) for pair in pairs],
+        lambda one: max(len(one.chosen), len(one.rejected)),
         recipe.max_length,
         run.outputs,
     )
-    training = [pair for pair in pairs if pair.split == "train"]
-    held_out = [pair for pair in pairs if pair.split == "eval"]
-    tokenizer.pad_token = choose_pad_token(tokenizer, encode_pair(tokenizer, pairs[0])[0][-1])
+    training = [one for one in encoded if one.pair.split == "train"]
+    held_out = [one for one in encoded if one.pair.split == "eval"]
+    tokenizer.pad_token = choose_pad_token(tokenizer, encoded[0].chosen[-1])
     attempt.heed_stop()
     bf16 = uses_bf16(recipe.precision)
     model = load_model(
@@ -122,7 +133,7 @@ def _train(
     trainer = SoftRewardTrainer(
         model=model,
         args=build_config(recipe, attempt.checkpoints, bf16=bf16),
-        train_dataset=build_columns(tokenizer, training),
+        train_dataset=build_columns(training),
         data_collator=SoftRewardCollator(pad_token_id=tokenizer.pad_token_id),
         processing_class=tokenizer,
         peft_config=build_lora(recipe.method, recipe.lora_rank, recipe.lora_alpha, "SEQ_CLS"),
@@ -185,33 +196,32 @@ def encode_pair(
     return chosen, build_tokens(tokenizer, turns, pair.rejected, ended=True)
 
 
-def build_columns(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[PreferencePair]) -> Dataset:
+def build_columns(pairs: Sequence[EncodedPair]) -> Dataset:
     """The trainer's dataset, in tokens."""
-    encoded = [encode_pair(tokenizer, pair) for pair in pairs]
     return Dataset.from_dict(
         {
-            "chosen_ids": [chosen for chosen, _ in encoded],
-            "rejected_ids": [rejected for _, rejected in encoded],
-            PROB: [pair.prob for pair in pairs],
+            "chosen_ids": [one.chosen for one in pairs],
+            "rejected_ids": [one.rejected for one in pairs],
+            PROB: [one.pair.prob for one in pairs],
         }
     )
 
 
 def evaluate_pairs(
-    model: Any, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[PreferencePair]
+    model: Any, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[EncodedPair]
 ) -> RewardQuality:
     """How well a model's rewards agree with the labels of pairs that it was not trained on."""
-    texts = [tokens for pair in pairs for tokens in encode_pair(tokenizer, pair)]
+    texts = [tokens for one in pairs for tokens in (one.chosen, one.rejected)]
     rewards = compute_rewards(model, texts, int(tokenizer.pad_token_id))
     return compute_reward_quality(
         JudgedPair(
-            cluster=pair.prompt_key,
-            kind=pair.prompt_kind,
+            cluster=one.pair.prompt_key,
+            kind=one.pair.prompt_kind,
             margin=rewards[2 * number] - rewards[2 * number + 1],
-            prob=pair.prob,
-            tie=pair.tie,
+            prob=one.pair.prob,
+            tie=one.pair.tie,
         )
-        for number, pair in enumerate(pairs)
+        for number, one in enumerate(pairs)
     )
 
 

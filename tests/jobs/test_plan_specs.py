@@ -92,6 +92,18 @@ def test_the_same_plan_gives_the_same_ids_and_another_one_others(workspace: Path
     assert all(new != old for new, old in zip(other, first, strict=True))
 
 
+def test_ids_do_not_tell_where_the_workspace_lies(workspace: Path, tmp_path: Path) -> None:
+    """Draws and seeds come from ids: a plan gives the same in every folder."""
+    again = {**CHAINS, "name": "again", "model": "run:sl"}
+    runs = (CHAINS, SL, again, {**SL, "name": "more", "base": "run:sl"})
+    (tmp_path / "elsewhere" / "workspace").mkdir(parents=True)
+    here, there = load(workspace, *runs), load(tmp_path / "elsewhere" / "workspace", *runs)
+    assert [spec.run_id for spec in here] == [spec.run_id for spec in there]
+    assert here[2].recipe["model"] != there[2].recipe["model"]
+    other = load(workspace, CHAINS, {**SL, "seed": 1}, again)
+    assert other[2].run_id != here[2].run_id
+
+
 def test_a_plan_names_files_beside_it(workspace: Path) -> None:
     folder = workspace.parent
     (folder / "sub").mkdir()

@@ -80,7 +80,9 @@ def make_reward_trainer(kind: Any, collator: Any, folder: Path, pairs: list[Any]
     return kind(
         model=model,
         args=reward.build_config(RewardRecipe(**SETTINGS), folder, bf16=False),
-        train_dataset=reward.build_columns(tokenizer, pairs),
+        train_dataset=reward.build_columns(
+            [reward.EncodedPair(p, *reward.encode_pair(tokenizer, p)) for p in pairs]
+        ),
         data_collator=collator(pad_token_id=tokenizer.pad_token_id),
         processing_class=tokenizer,
     )
