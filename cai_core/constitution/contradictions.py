@@ -20,9 +20,11 @@ from cai_core.constitution.lint_whole import compute_likeness
 from cai_core.records import Constitution, Conversation, Message, Principle
 
 YES, NO = OPTIONS = ("Yes", "No")
+# The same asked in two ways: small models lean to a word, whatever is asked.
+CAN_FOLLOW = "Can one response follow both principles?"
+EXCLUDE = "Do the two principles exclude each other?"
 # Ours: two requests a pair, so that a small server answers within minutes.
 MOST_PAIRS = 100
-# Of the mean of both orders; models lean to either word.
 LEAST_PROBABILITY = 0.7
 # A conversation and its options → probability of each, None where nothing could be read.
 PairScorer = Callable[[Conversation, Sequence[str]], Awaitable[Sequence[float] | None]]
@@ -34,8 +36,9 @@ class PairAnswer:
 
     Attributes:
         first, second: texts of the two principles, the earlier one first.
-        forward, backward: probability, in [0, 1], that no response can follow both, asked in
-            this order and in the other; None where no answer could be read.
+        forward, backward: probability, in [0, 1], that no response can follow both: "No" where
+            one was asked, in this order, whether one can, and "Yes" where one was asked, in the
+            other order, whether they exclude each other. None where no answer could be read.
     """
 
     first: str
@@ -45,7 +48,7 @@ class PairAnswer:
 
     @property
     def probability(self) -> float | None:
-        """Mean over both orders; None where one brought no answer."""
+        """Mean of both, so that a leaning to a word or a place cancels; None where one is."""
         if self.forward is None or self.backward is None:
             return None
         return (self.forward + self.backward) / 2
@@ -108,8 +111,8 @@ def build_pair_findings(
     return tuple(
         build_finding(
             "contradiction",
-            f"It may contradict {first!r}: asked whether one response can follow both, the "
-            f"model says no with {probability:.0%}.",
+            f"It may contradict {first!r}: asked whether one response can follow both, and "
+            f"whether they exclude each other, the model finds a conflict with {probability:.0%}.",
             principle_id=second,
         )
         for probability, first, second in sorted(told, key=lambda one: -one[0])
@@ -126,22 +129,26 @@ def choose_pairs(principles: Sequence[Principle], most: int) -> list[tuple[Princ
     return [(principles[first[place]], principles[second[place]]) for place in order]
 
 
-def build_question(first: Principle, second: Principle) -> Conversation:
-    """The question about a pair, answered by one of `OPTIONS`."""
+def build_question(first: Principle, second: Principle, asked: str) -> Conversation:
+    """The question about a pair, answered by one of `OPTIONS`; `asked` is one of ours above."""
     return (
         Message(
             "user",
             "Two principles say what a response of an assistant should be like.\n\n"
             f"First principle: {first.text}\n\nSecond principle: {second.text}\n\n"
-            "Can one response follow both principles? Answer Yes or No.",
+            f"{asked} Answer Yes or No.",
         ),
     )
 
 
 async def _ask_both(scorer: PairScorer, first: Principle, second: Principle) -> PairAnswer:
-    told = await asyncio.gather(
-        scorer(build_question(first, second), OPTIONS),
-        scorer(build_question(second, first), OPTIONS),
+    can, exclude = await asyncio.gather(
+        scorer(build_question(first, second, CAN_FOLLOW), OPTIONS),
+        scorer(build_question(second, first, EXCLUDE), OPTIONS),
     )
-    forward, backward = (None if scores is None else scores[OPTIONS.index(NO)] for scores in told)
-    return PairAnswer(first=first.text, second=second.text, forward=forward, backward=backward)
+    return PairAnswer(
+        first=first.text,
+        second=second.text,
+        forward=None if can is None else can[OPTIONS.index(NO)],
+        backward=None if exclude is None else exclude[OPTIONS.index(YES)],
+    )

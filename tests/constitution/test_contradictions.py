@@ -11,6 +11,7 @@ import pytest
 
 from cai_core.constitution import find_constitution
 from cai_core.constitution.contradictions import (
+    CAN_FOLLOW,
     Contradictions,
     PairScorer,
     ask_about_pairs,
@@ -18,7 +19,7 @@ from cai_core.constitution.contradictions import (
     choose_pairs,
 )
 from cai_core.constitution.findings import Finding
-from cai_core.constitution.harm_asked import ask_about_harm, build_harm_findings
+from cai_core.constitution.harm_asked import DOES_HARM, ask_about_harm, build_harm_findings
 from cai_core.constitution.opinions import (
     Opinion,
     build_opinion_findings,
@@ -56,34 +57,28 @@ def tell(found: Contradictions, constitution: Constitution = CONSTITUTION) -> tu
 
 
 def answer_by(leaning: float, asked: list[str]) -> PairScorer:
-    """A reader who sees that one and many sentences exclude each other, and leans to No."""
+    """A reader who sees that one and many sentences exclude each other, and leans to "Yes"."""
 
     async def scorer(question: Conversation, options: Sequence[str]) -> Sequence[float] | None:
         text = question[-1].content
         asked.append(text)
         if RULES[3] in text and RULES[2] in text:
             return None
-        no = 0.9 if RULES[0] in text and RULES[1] in text else 0.2
-        # Leaning adds to one order what it takes from the other.
-        first = (
-            text.index("First principle: Answer in one")
-            if no > 0.5 and ("First principle: Answer in one" in text)
-            else None
-        )
-        no += leaning if first is not None else -leaning if no > 0.5 else 0.0
-        return tuple(no if option == "No" else 1 - no for option in options)
+        conflict = 0.85 if RULES[0] in text and RULES[1] in text else 0.2
+        yes = (1 - conflict if CAN_FOLLOW in text else conflict) + leaning
+        return tuple(yes if option == "Yes" else 1 - yes for option in options)
 
     return scorer
 
 
-def test_both_orders_are_asked_and_averaged() -> None:
+def test_both_orders_are_asked_in_two_ways_and_averaged() -> None:
     asked: list[str] = []
     found = ask(answer_by(0.1, asked))
     assert (found.pairs, len(found.answers), found.unreadable) == (6, 6, 1)
     assert len(asked) == len(set(asked)) == 12
     (finding,) = tell(found)
     assert (finding.rule, finding.severity, finding.principle_id) == ("contradiction", "hint", "p1")
-    assert "contradict 'p0'" in finding.message and "90%" in finding.message
+    assert "contradict 'p0'" in finding.message and "85%" in finding.message
     assert finding.fix is None
 
 
@@ -155,13 +150,15 @@ async def suspect_doubts(question: Conversation, options: Sequence[str]) -> Sequ
     text = question[-1].content
     if RULES[2] in text:
         return None
-    yes = 0.8 if RULES[3] in text else 0.1
+    harm = 0.8 if RULES[3] in text else 0.1
+    yes = (harm if DOES_HARM in text else 1 - harm) + 0.05  # it leans to the word
     return tuple(yes if option == "Yes" else 1 - yes for option in options)
 
 
 def test_each_principle_is_asked_about_once_and_unread_answers_are_no_findings() -> None:
     answers = asyncio.run(ask_about_harm(suspect_doubts, CONSTITUTION))
-    assert [answer.probability for answer in answers] == [0.1, 0.1, None, 0.8]
+    told = [answer.probability for answer in answers]
+    assert told == [pytest.approx(0.1), pytest.approx(0.1), None, pytest.approx(0.8)]
     (finding,) = build_harm_findings(answers, CONSTITUTION)
     assert (finding.rule, finding.severity, finding.principle_id) == (
         "harm-suspected",
@@ -173,6 +170,14 @@ def test_each_principle_is_asked_about_once_and_unread_answers_are_no_findings()
     other = replace(last, revision_request="Rewrite it otherwise.")
     changed = replace(CONSTITUTION, principles=(*rest, other))
     assert build_harm_findings(answers, changed) == ()
+
+
+def test_who_says_yes_to_everything_suspects_nothing() -> None:
+    async def yes(_: Conversation, options: Sequence[str]) -> Sequence[float]:
+        return tuple(float(option == "Yes") for option in options)
+
+    assert build_harm_findings(asyncio.run(ask_about_harm(yes, HHH)), HHH) == ()
+    assert tell(ask(yes, HHH), HHH) == ()
 
 
 def test_of_the_same_question_the_newest_answer_holds() -> None:
@@ -190,7 +195,7 @@ def test_of_the_same_question_the_newest_answer_holds() -> None:
             at=at,
         )
 
-    older, newer = build("2026-01-01"), build("2026-01-02", probability=0.1)
+    older, newer = build("2026-01-01"), build("2026-01-02", direct=0.1, reverse=0.1)
     assert {f.rule for f in build_opinion_findings([older], CONSTITUTION)} == {
         "harm-suspected",
         "contradiction",

@@ -27,7 +27,7 @@ OPINION = Opinion(
     model="judge",
     model_id="a/judge",
     weights_hash=None,
-    harm=(HarmAnswer(text=FIRST.text, asked=FIRST.revision_request, probability=0.93),),
+    harm=(HarmAnswer(text=FIRST.text, asked=FIRST.revision_request, direct=0.96, reverse=0.9),),
     pairs=(PairAnswer(first=FIRST.text, second=SECOND.text, forward=0.9, backward=0.8),),
     pairs_there_are=45,
     asked_by="otto",
@@ -49,7 +49,7 @@ def test_what_a_model_said_stands_among_the_remarks_while_its_texts_do(
     app = open_page(draft=draft.draft_id)
     assert "judge was asked about 1 principle and 1 of 45 pairs" in shown(app)
     first = open_page(draft=draft.draft_id, principle=draft.principles[0].key)
-    assert ">harm-suspected<" in shown(first) and "yes with 93%" in shown(first)
+    assert ">harm-suspected<" in shown(first) and "finds harm with 93%" in shown(first)
     second = open_page(draft=draft.draft_id, principle=draft.principles[1].key)
     assert ">contradiction<" in shown(second)
     assert f"It may contradict &#x27;{FIRST.id}&#x27;" in shown(second)
