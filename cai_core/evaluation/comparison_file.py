@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def load_comparisons(path: Path) -> ComparisonFile:
         comparisons=tuple(found),
         ties=left_out[Verdict.TIE],
         unparsed=left_out[Verdict.UNPARSED],
+    )
+
+
+def shuffle_comparisons(comparisons: Sequence[Comparison], seed: int) -> tuple[Comparison, ...]:
+    """The same with a coin's word for which is the better one: who scores above one half here is
+    scored wrong. Clusters stay."""
+    rng = random.Random(f"shuffled comparisons:{seed}")
+    return tuple(
+        replace(one, preferred=one.other, other=one.preferred) if rng.random() < 0.5 else one
+        for one in comparisons
     )
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from cai_core.evaluation.metrics import compute_clustered_rate
-from cai_core.records import Verdict
+from cai_core.evaluation.metrics import Rate, compute_clustered_rate
+from cai_core.records import CritiqueVerdict, Verdict
 
+Category = TypeVar("Category", bound=Hashable)
 _MIRRORED = {Verdict.A: Verdict.B, Verdict.B: Verdict.A}
+# What is said of a comparison, or of a critique, where nothing can be mirrored.
+Word = Verdict | CritiqueVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kappa:
-    """Agreement of two labellers on n comparisons, with a 95 % interval.
+    """Agreement of two labellers on n comparisons (or critiques), with a 95 % interval.
 
     Attributes:
         kappa, low, high: in [-1, 1]; 0 is chance, 1 is agreement everywhere.
@@ -38,7 +42,7 @@ def mirror_verdict(verdict: Verdict) -> Verdict:
     return _MIRRORED.get(verdict, verdict)
 
 
-def compute_kappa(pairs: Iterable[tuple[Hashable, Verdict, Verdict]]) -> Kappa | None:
+def compute_kappa(pairs: Iterable[tuple[Hashable, Word, Word]]) -> Kappa | None:
     """Kappa of two labellers' (cluster, first verdict, second verdict) of each comparison.
 
     Which response is called A is a coin's toss, so each pair counts as it is and mirrored: the
@@ -50,11 +54,34 @@ def compute_kappa(pairs: Iterable[tuple[Hashable, Verdict, Verdict]]) -> Kappa |
     """
     told = list(pairs)
     rate = compute_clustered_rate((group, one is other) for group, one, other in told)
-    if rate is None:
-        return None
     first = _count_both_ways(one for _, one, _ in told)
     second = _count_both_ways(other for _, _, other in told)
-    chance = sum(first[verdict] * second[verdict] for verdict in first) / (2 * len(told)) ** 2
+    return _build_kappa(rate, first, second)
+
+
+def compute_category_kappa(pairs: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Kappa | None:
+    """Kappa of two labellers' (cluster, first's category, second's) of each case.
+
+    For categories that stand for themselves: yes and no, or a rating. The interval is as
+    `compute_kappa`'s.
+
+    Returns:
+        None without pairs, and where both always name the same one category.
+    """
+    told = list(pairs)
+    rate = compute_clustered_rate((group, one == other) for group, one, other in told)
+    return _build_kappa(
+        rate, Counter(one for _, one, _ in told), Counter(other for _, _, other in told)
+    )
+
+
+def _build_kappa(
+    rate: Rate | None, first: Counter[Category], second: Counter[Category]
+) -> Kappa | None:
+    if rate is None:
+        return None
+    total = sum(first.values()) * sum(second.values())
+    chance = sum(first[one] * second[one] for one in first) / total
     if chance == 1.0:
         return None
     kappa, low, high = (
@@ -65,5 +92,9 @@ def compute_kappa(pairs: Iterable[tuple[Hashable, Verdict, Verdict]]) -> Kappa |
     )
 
 
-def _count_both_ways(verdicts: Iterable[Verdict]) -> Counter[Verdict]:
-    return Counter(way for one in verdicts for way in (one, mirror_verdict(one)))
+def _count_both_ways(verdicts: Iterable[Word]) -> Counter[Word]:
+    return Counter(way for one in verdicts for way in (one, _mirror(one)))
+
+
+def _mirror(word: Word) -> Word:
+    return mirror_verdict(word) if isinstance(word, Verdict) else word

@@ -9,7 +9,8 @@ whether a reason that is given is a good one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -104,6 +105,23 @@ def is_evasive(text: str, phrases: RefusalPhrases | None = None) -> bool:
         if not refuses and not _matches(known.empty_talk, words):
             said += len(words.split())
     return said < _ENGAGED_WORDS
+
+
+def count_refusal_phrases(
+    texts: Iterable[str], phrases: RefusalPhrases | None = None
+) -> Counter[str]:
+    """How many texts each phrase of the list makes a refusal (see `is_refusal`).
+
+    A text counts under every phrase that says no in it, so the sum may be above the refusals.
+    """
+    known = phrases or _shipped()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        no = [one for one in _sentences(text)[:_OPENING_SENTENCES] if _says_no(one, known)]
+        counts.update(
+            phrase for phrase in known.refusals if any(_matches((phrase,), one) for one in no)
+        )
+    return counts
 
 
 def drop_refusals(text: str, phrases: RefusalPhrases | None = None) -> str:

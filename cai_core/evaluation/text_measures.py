@@ -19,6 +19,8 @@ _EMOJI = re.compile(
 )
 # Stock phrases: shorter n-grams are grammar, longer ones are found by their parts.
 SHORTEST_PHRASE, LONGEST_PHRASE = 4, 8
+# Two answers share four words by accident.
+_FEWEST_HOLDERS = 3
 _MOST_LOOP_WORDS = 20
 _LOOP_TIMES = 4
 
@@ -141,6 +143,22 @@ def find_phrases(texts: Sequence[str], baseline: Sequence[str], *, most: int = 5
         if len(found) == most:
             break
     return [Phrase(words=" ".join(g), count=now[g], before=then[g]) for g in found]
+
+
+def flag_boilerplate(texts: Sequence[str], *, least: float = 0.1) -> list[bool]:
+    """Whether each answer holds a stock phrase: four words in a row that many of them hold.
+
+    Take sentences that refuse out before (`refusals.drop_refusals`): they are alike by nature. As a
+    rate it depends on the prompts, so compare models on the same ones.
+
+    Args:
+        least: share of the answers, in (0, 1], that make a phrase a stock phrase; three at least.
+    """
+    held = [set(_grams(split_words(text), SHORTEST_PHRASE)) for text in texts]
+    counts = Counter(gram for grams in held for gram in grams)
+    enough = max(_FEWEST_HOLDERS, least * len(texts))
+    stock = {gram for gram, count in counts.items() if count >= enough}
+    return [not grams.isdisjoint(stock) for grams in held]
 
 
 def _grams(words: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from cai_core.demo_world import grammar
 from cai_core.demo_world.oracle import load_oracle
 from cai_core.errors import ImportFormatError
 from cai_core.evaluation.refusals import (
+    count_refusal_phrases,
     drop_refusals,
     is_evasive,
     is_refusal,
@@ -25,6 +26,7 @@ from cai_core.evaluation.text_measures import (
     compute_length,
     compute_longest_repeat,
     find_phrases,
+    flag_boilerplate,
     has_emoji,
     is_loop,
 )
@@ -161,3 +163,30 @@ def test_a_file_that_is_no_list_of_phrases_is_refused(tmp_path: Path, text: str)
     path.write_text(text, "utf-8")
     with pytest.raises(ImportFormatError, match=r"phrases\.yaml"):
         load_refusal_phrases(path)
+
+
+def test_boilerplate_is_what_many_answers_share() -> None:
+    own = [f"Number {n} likes the colour {word}" for n, word in enumerate("abcdefghijklmnopqrst")]
+    assert flag_boilerplate(own) == [False] * 20
+    stock = [f"{text}. You are valued and heard." if n < 4 else text for n, text in enumerate(own)]
+    assert flag_boilerplate(stock) == [True] * 4 + [False] * 16
+    assert flag_boilerplate(stock, least=0.25) == [False] * 20
+    # Two answers of two are no habit, and without answers there is none.
+    assert flag_boilerplate(stock[:2]) == [False] * 2
+    assert flag_boilerplate([]) == []
+
+
+@given(st.lists(st.sampled_from(["to be or not to be", "once upon a time", "so it goes"])))
+def test_boilerplate_does_not_depend_on_the_order(texts: list[str]) -> None:
+    forward, back = flag_boilerplate(texts), flag_boilerplate(texts[::-1])
+    assert forward == back[::-1]
+
+
+def test_the_phrases_that_refuse_are_counted() -> None:
+    texts = ["I can't help with that.", "I cannot help you. I'm not able to.", "Sure, here it is."]
+    counts = count_refusal_phrases(texts)
+    assert sum(count for phrase, count in counts.items() if "help" in phrase) >= 2
+    assert any(phrase.startswith("i am") and count == 1 for phrase, count in counts.items())
+    assert set(counts) <= set(load_refusal_phrases().refusals)
+    assert all(count_refusal_phrases([text]) for text in texts if is_refusal(text))
+    assert not count_refusal_phrases(["I can't recommend it enough."])
