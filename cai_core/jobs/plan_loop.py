@@ -198,6 +198,9 @@ def _rl(choices: LoopChoices, steps: int) -> dict[str, Any]:
         "micro_batch": 64 if demo else 8,
         "max_tokens": 96 if demo else 512,
         "learning_rate": 1e-4 if demo else 1e-5,
+        # Chosen on prompts that were trained on: at TRL's 0.05 one of two reward models made the
+        # demo model refuse 6.8 % of fine prompts, at 0.1 both stayed below 4 %.
+        **({"beta": 0.1} if demo else {}),
         "method": "full" if demo else "lora",
         "precision": "fp32" if demo else "auto",
         **({} if demo else {"gradient_checkpointing": True}),
