@@ -212,6 +212,15 @@ class Verdict(StrEnum):
     UNPARSED = "unparsed"
 
 
+class CritiqueVerdict(StrEnum):
+    """What a person says of a critique; `not needed` where there was nothing to criticise."""
+
+    RIGHT = "right"
+    PARTLY = "partly"
+    WRONG = "wrong"
+    NOT_NEEDED = "not needed"
+
+
 class StepKind(StrEnum):
     """The kinds of rows: those that a chain is made of, and a feedback model's label."""
 

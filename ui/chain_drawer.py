@@ -11,14 +11,16 @@ import streamlit as st
 from cai_core.workspace.index.views import ChainView, StepView
 from ui import services
 from ui.chain_marks import mark_toggles, note_form, show_mark_failure, show_notes
+from ui.chain_reviews import STYLE as REVIEW_STYLE
+from ui.chain_reviews import find_focus, find_latest, review_fields
 from ui.explorer_held import find_held
 from ui.explorer_links import CHAIN, find_live_id, find_run_place, show_link
 from ui.explorer_transcript import (
     STYLE,
     build_chain_facts,
     build_chain_head,
+    build_parts,
     build_step_facts,
-    build_transcript,
     title_of,
 )
 from ui.harm import hold_back, show_harmful_toggle
@@ -36,7 +38,7 @@ def close_drawer() -> None:
 @st.dialog("Chain", width=820, position="right", on_dismiss=close_drawer)
 def show_drawer(chain_id: str) -> None:
     """Render the chain of that id in a drawer; the id comes from an address and may be anything."""
-    st.html(STYLE)
+    st.html(STYLE + REVIEW_STYLE)
     chain = _find(chain_id)
     if chain is None:
         st.html(
@@ -50,8 +52,7 @@ def show_drawer(chain_id: str) -> None:
         return
     st.html(build_chain_head(chain))
     show_harmful = _controls(chain)
-    with_diff = bool(st.session_state.get("diff"))
-    st.html(build_transcript(chain, with_diff=with_diff, show_harmful=show_harmful))
+    _transcript(chain, show_harmful=show_harmful)
     _notes(chain)
     _made_by(chain, show_harmful=show_harmful)
 
@@ -74,6 +75,23 @@ def _controls(chain: ChainView) -> bool:
         show_harmful = show_harmful_toggle("drawer_show_harmful")
     show_mark_failure()
     return show_harmful
+
+
+def _transcript(chain: ChainView, *, show_harmful: bool) -> None:
+    """The chain's texts; below each critique, what people say of it."""
+    with_diff = bool(st.session_state.get("diff"))
+    parts = build_parts(chain, with_diff=with_diff, show_harmful=show_harmful)
+    said = services.index().list_reviews(chain.chain)
+    rounds = [part.critique.round for part in parts if part.critique is not None]
+    focus, latest = find_focus(rounds, said), find_latest(said)
+    for part in parts:
+        st.html(part.body)
+        if part.critique is not None:
+            round_ = part.critique.round
+            mine = tuple(review for review in said if review.round == round_)
+            review_fields(
+                chain.chain, chain.run, round_, mine, with_keys=round_ == focus, latest=latest
+            )
 
 
 def _notes(chain: ChainView) -> None:

@@ -30,6 +30,7 @@ from ui.constitution_address import (
 )
 from ui.constitution_coverage import show_coverage
 from ui.constitution_diff import build_field
+from ui.constitution_effect import show_effect
 from ui.constitution_export import export_popover
 from ui.constitution_history import show_changes, show_history
 from ui.constitution_import import describe_origin
@@ -40,7 +41,7 @@ from ui.constitution_tries import show_tries
 from ui.explorer_links import PLAYGROUND, Place, show_link
 from ui.look import build_badge, build_card, build_error, escape
 
-_VIEWS = ("Principles", "Coverage", "Changes", "History", "Labels", "Tries")
+_VIEWS = ("Principles", "Coverage", "Changes", "History", "Labels", "Tries", "Effect")
 _REQUESTS = ("critique_request", "revision_request", "comparison_request")
 _LABELS = ("Critique request", "Revision request", "Comparison request")
 _SHOWN = 50
@@ -78,6 +79,8 @@ def show_constitution(name: str, address: Address, drafts: list[Draft]) -> None:
         show_coverage(text)
     elif text is not None and view == "Tries":
         show_tries(version, versions, text)
+    elif text is not None and view == "Effect":
+        show_effect(text)
     elif text is not None and view == "Changes":
         show_changes(version, versions, text, address.against)
     elif text is not None:

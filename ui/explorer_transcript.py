@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cai_core.records import Finding, StepKind
@@ -55,9 +56,22 @@ h3.cai-part { font-size: 1.05rem; font-weight: 600; margin: 0.5rem 0 0; padding:
 </style>"""
 
 
-def build_transcript(chain: ChainView, *, with_diff: bool, show_harmful: bool) -> str:
-    """The chain from top to bottom as one piece of HTML."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of a transcript: cards as HTML, and the critique that they end in.
+
+    Attributes:
+        critique: None in the last piece, and where the chain ends in another step.
+    """
+
+    body: str
+    critique: StepView | None = None
+
+
+def build_parts(chain: ChainView, *, with_diff: bool, show_harmful: bool) -> list[Part]:
+    """The chain from top to bottom, cut behind each critique that has a text."""
     held = NOTHING if show_harmful else find_held(chain)
+    parts: list[Part] = []
     cards = [_turn_card(turn.role, turn.content) for turn in chain.conversation]
     draft, round_shown = "", 0
     for step in chain.steps:
@@ -65,9 +79,12 @@ def build_transcript(chain: ChainView, *, with_diff: bool, show_harmful: bool) -
             round_shown = step.round
             cards.append(_principle_card(chain, step))
         cards.append(_step_card(step, draft, held, with_diff=with_diff))
-        if step.kind is not StepKind.CRITIQUE and step.error is None:
+        if step.kind is StepKind.CRITIQUE and step.error is None:
+            parts.append(Part(body=_join(cards), critique=step))
+            cards = []
+        elif step.error is None:
             draft = step.text
-    return f'<div class="cai-transcript">{"".join(cards)}</div>'
+    return [*parts, Part(body=_join(cards))] if cards else parts
 
 
 def build_chain_head(chain: ChainView) -> str:
@@ -121,6 +138,10 @@ def title_of(step: StepView) -> str:
     if step.kind is StepKind.RESPONSE:
         return "Initial response"
     return f"{step.kind.value.capitalize()} {step.round}"
+
+
+def _join(cards: list[str]) -> str:
+    return f'<div class="cai-transcript">{"".join(cards)}</div>'
 
 
 def _turn_card(role: str, text: str) -> str:

@@ -61,7 +61,7 @@ def read_preference(
         return None
     request = Request(concern=concern)
     bad_a, bad_b = (
-        is_touched(oracle.world, expected_finding(oracle.world, request, _as_reply(truth), intent))
+        is_touched(oracle.world, expected_finding(oracle.world, request, as_reply(truth), intent))
         for truth in truths
     )
     return Verdict.TIE if bad_a == bad_b else Verdict.B if bad_a else Verdict.A
@@ -139,7 +139,7 @@ def _read_truth(
     return Verdict.TIE if mean == 0.5 else Verdict.A if mean > 0.5 else Verdict.B
 
 
-def _as_reply(truth: ResponseTruth) -> Reply:
+def as_reply(truth: ResponseTruth) -> Reply:
     """A reply that says what the truth found: which words it uses is of no account."""
 
     def said(yes: object) -> str | None:

@@ -1,13 +1,19 @@
-"""One transaction of the ingest: rows with their texts, the rounds they change, and offsets."""
+"""One transaction of the ingest: rows and comparisons with their texts, the rounds they change, and
+offsets.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from cai_core.workspace.index import comparisons, explorer
+from cai_core.workspace.index.columns import ListTable
 from cai_core.workspace.index.prepare import PreparedRow, clean
+from cai_core.workspace.index.prepare_labels import PreparedAnswer, PreparedComparison
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.sources import SeenFile, SeenRun
 from cai_core.workspace.index.texts import TextStore
@@ -15,7 +21,7 @@ from cai_core.workspace.index.transaction import insert, transaction
 from cai_core.workspace.runs import RowFile
 
 # One transaction: large enough to be quick, small enough for memory and for a reader's patience.
-BATCH_ROWS, BATCH_BYTES, BATCH_FILES = 5000, 32_000_000, 500
+BATCH_ROWS, BATCH_BYTES, BATCH_FILES = 20_000, 64_000_000, 500
 
 _ROW_SCHEMA = pa.schema(
     [
@@ -31,9 +37,33 @@ _ROW_SCHEMA = pa.schema(
         *((name, pa.int64()) for name in ("text", "prompt_text", "conversation_text")),
     ]
 )
+_COMPARISON_SCHEMA = pa.schema(
+    [
+        ("run_number", pa.int32()),
+        ("comparison", pa.string()),
+        ("place", pa.int32()),
+        ("file", pa.string()),
+        *((name, pa.int64()) for name in ("position", "length")),
+        *((n, pa.string()) for n in ("principles", "verdict", "source", "kind", "model")),
+        ("traits", pa.int32()),
+        *((name, pa.float64()) for name in ("prob_a", "position_bias")),
+        *((name, pa.int8()) for name in ("confidence_bin", "bias_bin")),
+        *((n, pa.int64()) for n in ("prompt_text", "conversation_text", "a_text", "b_text")),
+    ]
+)
+_ANSWER_SCHEMA = pa.schema(
+    [
+        ("run_number", pa.int32()),
+        ("place", pa.int32()),
+        ("file", pa.string()),
+        ("epoch", pa.int32()),
+        *((name, pa.int64()) for name in ("position", "length")),
+    ]
+)
 # The rounds of the chains that got rows, derived anew. A round is there with its critique (with
 # its revision, in runs without critiques), so its place in the list never changes.
-_ADD_ROUNDS = """
+_DERIVE_ROUNDS = """
+create or replace temp table fresh as
 with here as materialized (
     select * from rows
     where run_number in (select run_number from touched) and chain in (select chain from touched)
@@ -47,7 +77,6 @@ with here as materialized (
         and b.kind = case when c.round = 1 then 'response' else 'revision' end
     where c.kind = 'critique' and c.finding = 'found'
 )
-insert into rounds by name
 select d.run_number, d.chain, d.round, d.epoch, d.position, d.principle, d.model,
     case when d.kind = 'revision' then 'direct' else d.finding end as finding,
     coalesce(p.prompt_kind, 'unknown') as kind,
@@ -71,6 +100,7 @@ delete from rounds
 where run_number in (select run_number from touched) and chain in (select chain from touched)
 """
 Key = tuple[int, str]
+_T = TypeVar("_T", PreparedRow, PreparedComparison)
 
 
 @dataclass(slots=True)
@@ -84,52 +114,70 @@ class Batch:
     """
 
     rows: list[tuple[SeenRun, RowFile, PreparedRow]] = field(default_factory=list)
+    answers: list[tuple[SeenRun, RowFile, PreparedAnswer]] = field(default_factory=list)
+    comparisons: list[tuple[SeenRun, RowFile, PreparedComparison]] = field(default_factory=list)
     files: dict[Key, SeenFile] = field(default_factory=dict)
     runs: dict[int, SeenRun] = field(default_factory=dict)
     looks: list[tuple[SeenRun, tuple[object, ...]]] = field(default_factory=list)
     size: int = 0
 
     @property
+    def has_rows(self) -> bool:
+        """Whether it brings in anything that is listed or read."""
+        return bool(self.rows or self.answers or self.comparisons)
+
+    @property
     def is_full(self) -> bool:
         """Whether it is time to write it."""
         return (
-            len(self.rows) >= BATCH_ROWS
+            len(self.rows) + len(self.answers) + len(self.comparisons) >= BATCH_ROWS
             or self.size >= BATCH_BYTES
             or len(self.files) + len(self.runs) >= BATCH_FILES
         )
 
 
 def write_batch(con: Connection, texts: TextStore, batch: Batch) -> None:
-    """Write all of it or nothing. Rows that are there already are counted as doubled.
+    """Write all of it or nothing. What is there already is counted as doubled.
 
     Raises:
         duckdb.Error, sqlite3.Error: an index file cannot be written or is damaged.
     """
-    rows = _build_rows(con, texts, batch)
+    rows = _keep_new(con, "rows", "row_id", batch.rows, batch.files)
+    comparisons_ = _keep_new(con, "comparisons", "comparison", batch.comparisons, batch.files)
+    numbers = _number_texts(texts, [row for _, _, row in rows], [one for _, _, one in comparisons_])
     with transaction(con):
         _save_runs(con, list(batch.runs.values()))
-        if rows is not None:
-            insert(con, "rows", rows)
-            _save_rounds(con, rows)
+        if rows:
+            table = _build_rows(rows, numbers)
+            insert(con, "rows", table)
+            _save_rounds(con, table)
+        if comparisons_:
+            con.register("formed", _build_comparisons(comparisons_, numbers))
+            con.execute("create or replace temp table fresh as select * from formed")
+            con.unregister("formed")
+            _add_listed(con, comparisons.TABLE)
+        if batch.answers:
+            insert(con, "answers", _build_answers(batch.answers))
         _save_files(con, batch.files)
 
 
-def _build_rows(con: Connection, texts: TextStore, batch: Batch) -> pa.Table | None:
-    """The batch's rows that are new, as columns; their texts are durable before they are."""
-    if not batch.rows:
-        return None
-    taken = _find_held(con, {(seen.number, row.row_id) for seen, _, row in batch.rows})
-    new = []
-    for seen, file, row in batch.rows:
-        if (seen.number, row.row_id) in taken:
-            batch.files[(seen.number, file.path.name)].doubled += 1
-            continue
-        taken.add((seen.number, row.row_id))
-        new.append((seen, file, row))
-    wanted = {text for _, _, row in new for text in (row.text, row.prompt, row.conversation)}
+def _number_texts(
+    texts: TextStore, rows: Sequence[PreparedRow], compared: Sequence[PreparedComparison]
+) -> dict[str | None, int | None]:
+    """A number for each text; the texts are durable before what holds them."""
+    wanted = [text for row in rows for text in (row.text, row.prompt, row.conversation)]
+    for one in compared:
+        wanted += (one.prompt, one.conversation, one.response_a, one.response_b)
     numbers: dict[str | None, int | None] = {None: None}
-    numbers.update(texts.add(text for text in wanted if text is not None))
-    columns = {
+    if found := [text for text in dict.fromkeys(wanted) if text is not None]:
+        numbers.update(texts.add(found))
+    return numbers
+
+
+def _build_rows(
+    new: Sequence[tuple[SeenRun, RowFile, PreparedRow]], numbers: dict[str | None, int | None]
+) -> pa.Table:
+    columns: dict[str, list[Any]] = {
         "run_number": [seen.number for seen, _, _ in new],
         "file": [file.path.name for _, file, _ in new],
         "epoch": [file.epoch for _, file, _ in new],
@@ -137,27 +185,80 @@ def _build_rows(con: Connection, texts: TextStore, batch: Batch) -> pa.Table | N
         "prompt_text": [numbers[row.prompt] for _, _, row in new],
         "conversation_text": [numbers[row.conversation] for _, _, row in new],
     }
-    for name in _ROW_SCHEMA.names:
+    return _build_table(columns, _ROW_SCHEMA, [row for _, _, row in new])
+
+
+def _build_comparisons(
+    new: Sequence[tuple[SeenRun, RowFile, PreparedComparison]],
+    numbers: dict[str | None, int | None],
+) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        "run_number": [seen.number for seen, _, _ in new],
+        "file": [file.path.name for _, file, _ in new],
+        "prompt_text": [numbers[one.prompt] for _, _, one in new],
+        "conversation_text": [numbers[one.conversation] for _, _, one in new],
+        "a_text": [numbers[one.response_a] for _, _, one in new],
+        "b_text": [numbers[one.response_b] for _, _, one in new],
+    }
+    return _build_table(columns, _COMPARISON_SCHEMA, [one for _, _, one in new])
+
+
+def _build_answers(new: Sequence[tuple[SeenRun, RowFile, PreparedAnswer]]) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        "run_number": [seen.number for seen, _, _ in new],
+        "file": [file.path.name for _, file, _ in new],
+        "epoch": [file.epoch for _, file, _ in new],
+    }
+    return _build_table(columns, _ANSWER_SCHEMA, [one for _, _, one in new])
+
+
+def _build_table(
+    columns: dict[str, list[Any]], schema: pa.Schema, prepared: Sequence[object]
+) -> pa.Table:
+    """The columns, and those that the prepared records have under their names."""
+    for name in schema.names:
         if name not in columns:
-            columns[name] = [getattr(row, name) for _, _, row in new]
-    return pa.table(columns, schema=_ROW_SCHEMA)
+            columns[name] = [getattr(one, name) for one in prepared]
+    return pa.table(columns, schema=schema)
 
 
-def _find_held(con: Connection, asked: set[Key]) -> set[Key]:
-    """Which of these (run number, row id) the index has."""
+def _keep_new(
+    con: Connection,
+    table: str,
+    column: str,
+    found: Sequence[tuple[SeenRun, RowFile, _T]],
+    files: dict[Key, SeenFile],
+) -> list[tuple[SeenRun, RowFile, _T]]:
+    """Those whose id the run does not have yet; the others are counted."""
+    if not found:
+        return []
+    keys = [(seen.number, getattr(one, column)) for seen, _, one in found]
+    taken = _find_held(con, table, column, set(keys))
+    new = []
+    for key, (seen, file, one) in zip(keys, found, strict=True):
+        if key in taken:
+            files[(seen.number, file.path.name)].doubled += 1
+            continue
+        taken.add(key)
+        new.append((seen, file, one))
+    return new
+
+
+def _find_held(con: Connection, table: str, column: str, asked: set[Key]) -> set[Key]:
+    """Which of these (run number, id) the table has."""
     con.register(
         "asked",
         pa.table(
             {
                 "run_number": pa.array([number for number, _ in asked], pa.int32()),
-                "row_id": [row_id for _, row_id in asked],
+                "id": [id_ for _, id_ in asked],
             }
         ),
     )
     found = con.execute(
-        "select run_number, row_id from rows "
+        f"select run_number, {column} from {table} "
         "where run_number in (select run_number from asked) "
-        "and row_id in (select row_id from asked)"
+        f"and {column} in (select id from asked)"
     ).fetchall()
     con.unregister("asked")
     return set(found)
@@ -166,9 +267,27 @@ def _find_held(con: Connection, asked: set[Key]) -> set[Key]:
 def _save_rounds(con: Connection, rows: pa.Table) -> None:
     touched = rows.select(["run_number", "chain"]).group_by(["run_number", "chain"])
     con.register("touched", touched.aggregate([]))
+    con.execute(_DERIVE_ROUNDS)
     con.execute(_DROP_ROUNDS)
-    con.execute(_ADD_ROUNDS)
     con.unregister("touched")
+    _add_listed(con, explorer.TABLE)
+
+
+def _add_listed(con: Connection, table: ListTable) -> None:
+    """Append the rows of `fresh` to a table that is listed, with their combinations."""
+    fields = ", ".join(("run_number", *table.fields))
+    con.execute(
+        f"insert into {table.combinations} "
+        f"select (select coalesce(max(id), 0) from {table.combinations}) "
+        f"+ row_number() over (), {fields} "
+        f"from (select distinct {fields} from fresh) "
+        f"anti join {table.combinations} using ({fields})"
+    )
+    con.execute(
+        f"insert into {table.name} by name "
+        "select nextval('seqs') as seq, c.id as combination, f.* from fresh f "
+        f"join {table.combinations} c using ({fields})"
+    )
 
 
 def _save_runs(con: Connection, runs: list[SeenRun]) -> None:
@@ -188,6 +307,7 @@ def _save_runs(con: Connection, runs: list[SeenRun]) -> None:
         "reason": [_reason(seen) for seen in runs],
         "started_at": [clean(seen.started_at) for seen in runs],
         "constitution": [clean(seen.constitution) for seen in runs],
+        "constitution_hash": [clean(seen.constitution_hash) for seen in runs],
         "model": [clean(seen.model) for seen in runs],
     }
     reason = pa.array(columns.pop("reason"), pa.string())
@@ -203,8 +323,8 @@ def _save_file(con: Connection, number: int, name: str, file: SeenFile) -> None:
     """Keep how far a file was read."""
     con.execute("delete from files where run_number = ? and name = ?", [number, name])
     con.execute(
-        "insert into files values (?, ?, ?, ?, ?, ?, ?)",
-        [number, name, file.inode, file.done, file.damaged, file.doubled, file.late],
+        "insert into files values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [number, name, file.inode, file.done, file.damaged, file.doubled, file.late, file.lines],
     )
 
 

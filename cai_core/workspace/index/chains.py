@@ -61,16 +61,16 @@ def get_chain(con: Connection, chain: str) -> ChainView | None:
     folder, kind, state, started_at, recorded, constitution, run_id = found[0][3:]
     path = Path(folder)
     try:
-        rows = [
-            _load_row(path / "rows" / name, start, length)
+        records = [
+            load_record(path / "rows" / name, start, length)
             for name, start, length in (line[:3] for line in found)
         ]
-        recipe = _load_recipe(path, _stamp(path / "recipe.yaml"))
+        rows = [(parse_row(record), record) for record in records]
+        recipe = load_recipe(path)
     except (CaiError, OSError, ValueError):
         return None  # deleted since the last look
     first = next((row for row, _ in rows if row.kind is StepKind.RESPONSE), None)
     some = first or rows[0][0]
-    constitution_file = path / "outputs" / "constitution.yaml"
     return ChainView(
         chain=chain,
         run=run_id,
@@ -83,7 +83,7 @@ def get_chain(con: Connection, chain: str) -> ChainView | None:
         tags=_parse_tags(first.prompt) if first else (),
         constitution=constitution,
         constitution_hash=some.constitution_hash,
-        principle_texts=dict(_load_principle_texts(constitution_file, _stamp(constitution_file))),
+        principle_texts=load_principle_texts(path),
         recipe=deepcopy(recipe),
         steps=tuple(sorted((_build_step(*row) for row in rows), key=lambda step: step.index)),
         recorded=recorded,
@@ -128,13 +128,25 @@ def count_marked(con: Connection) -> dict[str, int]:
     return dict(zip(("saved", "flagged", "noted", "unmarked"), counts, strict=True))
 
 
-def _load_row(path: Path, start: int, length: int) -> tuple[Row, dict[str, Any]]:
+def load_record(path: Path, start: int, length: int) -> dict[str, Any]:
+    """One line of a file, by its place. Raises ValueError or OSError when the file changed."""
     with path.open("rb") as file:
         file.seek(start)
         record = parse_line(file.read(length)).record
     if record is None:
         raise ValueError(f"{path}: byte {start} changed")
-    return parse_row(record), record
+    return record
+
+
+def load_recipe(run_folder: Path) -> dict[str, Any]:
+    """A run's recipe; to be read only. Raises WorkspaceError when there is none."""
+    return _load_recipe(run_folder, _stamp(run_folder / "recipe.yaml"))
+
+
+def load_principle_texts(run_folder: Path) -> dict[str, str]:
+    """Principle id → text, of the version that the run kept; empty where it kept none."""
+    path = run_folder / "outputs" / "constitution.yaml"
+    return dict(_load_principle_texts(path, _stamp(path)))
 
 
 def _build_step(row: Row, record: dict[str, Any]) -> StepView:

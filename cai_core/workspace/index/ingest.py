@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from cai_core.errors import WorkspaceError
 from cai_core.workspace.index.batch import Batch, write_batch
+from cai_core.workspace.index.columns import Progress
 from cai_core.workspace.index.journals import JournalIngest
 from cai_core.workspace.index.prepare import prepare_row
+from cai_core.workspace.index.prepare_labels import prepare_answer, prepare_comparison
 from cai_core.workspace.index.schema import Connection, Stores
-from cai_core.workspace.index.sources import RunFolders, SeenFile, SeenRun
+from cai_core.workspace.index.sources import (
+    COMPARISONS,
+    LABELS,
+    RunFolders,
+    SeenFile,
+    SeenRun,
+    SourceFile,
+)
 from cai_core.workspace.index.transaction import transaction
 from cai_core.workspace.journal import Line, is_header, read_lines
 from cai_core.workspace.runs import RowFile
@@ -20,13 +31,24 @@ from cai_core.workspace.status import RunState
 
 log = logging.getLogger(__name__)
 
-# Texts that no other run's rows hold; they go with the run.
-_OWN_TEXTS = """
-with held as (
-    select run_number, unnest([text, prompt_text, conversation_text]) as text from rows
+_TEXT_COLUMNS = {
+    "rows": ("text", "prompt_text", "conversation_text"),
+    "comparisons": ("prompt_text", "conversation_text", "a_text", "b_text"),
+}
+_COLUMNS = [(name, table) for table, names in _TEXT_COLUMNS.items() for name in names]
+# Texts that no other run holds; they go with the run.
+_OWN_TEXTS = f"""
+with own as materialized (
+    {" union ".join(f"select {n} as text from {t} where run_number = $run" for n, t in _COLUMNS)}
 )
-select text from held where run_number = ? and text is not null
-except select text from held where run_number <> ?
+select text from own where text is not null
+{
+    " ".join(
+        f"except select {name} from {table} "
+        f"where run_number <> $run and {name} in (select text from own)"
+        for name, table in _COLUMNS
+    )
+}
 """
 
 
@@ -34,10 +56,12 @@ class Ingest:
     """Keeps both index files in step with the workspace's files. One thread at a time.
 
     Attributes:
+        progress: what it tells the lists' columns.
         problems: what went wrong at the last pass, in words; empty when nothing did.
     """
 
     def __init__(self, stores: Stores, workspace: Path, recordings: Path | None):
+        self.progress = Progress()
         self._con = stores.rows.cursor()
         self._texts = stores.texts
         self._folders = RunFolders(workspace, recordings)
@@ -121,19 +145,24 @@ class Ingest:
         if seen.refresh():
             self._batch.runs[seen.number] = seen
         if look != seen.look:
-            files = seen.row_files()
+            sources = seen.list_files()
+            files = [source.file for source in sources]
             gone = seen.files.keys() - {file.path.name for file in files}
+            if gone == {COMPARISONS} and files[-1].path.name == LABELS:
+                self._drop_comparisons(seen)  # each of them comes again, with its label
+                gone = set()
             if gone or any(_is_other(file, seen.files.get(file.path.name)) for file in files):
                 self._start_again(seen)
-            for file in files:
-                self._read(seen, file)
+            for source in sources:
+                self._read(seen, source)
             if self._stop.is_set():
                 return
         self._batch.looks.append((seen, look))
         if self._batch.is_full:
             self._flush()
 
-    def _read(self, seen: SeenRun, file: RowFile) -> None:
+    def _read(self, seen: SeenRun, source: SourceFile) -> None:
+        file = source.file
         held = seen.files.get(file.path.name)
         mine = SeenFile(inode=file.path.stat().st_ino) if held is None else replace(held)
         mine.late = file.late_bytes
@@ -142,7 +171,7 @@ class Ingest:
         self._batch.files[key] = mine
         for line in read_lines(file.path, start=mine.done, limit=file.limit):
             if not is_header(line, file.path):
-                self._stage(seen, file, line, mine)
+                self._stage(seen, source, line, mine)
             mine.done = line.offset + line.length
             if self._batch.is_full:
                 self._flush()
@@ -151,14 +180,22 @@ class Ingest:
                 mine = replace(mine)
                 self._batch.files[key] = mine
 
-    def _stage(self, seen: SeenRun, file: RowFile, line: Line, mine: SeenFile) -> None:
+    def _stage(self, seen: SeenRun, source: SourceFile, line: Line, mine: SeenFile) -> None:
+        batch, file = self._batch, source.file
+        place, mine.lines = mine.lines, mine.lines + 1
         try:
-            row = prepare_row(line)
+            match source.lines:
+                case "chain":
+                    batch.rows.append((seen, file, prepare_row(line)))
+                case "answers":
+                    batch.answers.append((seen, file, prepare_answer(line)))
+                case lines:
+                    comparison = prepare_comparison(line, place, labelled=lines == "labels")
+                    batch.comparisons.append((seen, file, comparison))
         except ValueError:
             mine.damaged += 1
             return
-        self._batch.rows.append((seen, file, row))
-        self._batch.size += line.length
+        batch.size += line.length
 
     def _start_again(self, seen: SeenRun) -> None:
         """A file was cut, replaced, or sealed below what was read: read the run anew."""
@@ -175,12 +212,30 @@ class Ingest:
         self._runs.pop(folder, None)
 
     def _drop(self, number: int) -> None:
-        found = self._con.execute(_OWN_TEXTS, [number, number]).fetchall()
-        with transaction(self._con):
-            for table in ("rows", "rounds", "files"):
+        found = self._con.execute(_OWN_TEXTS, {"run": number}).fetchall()
+        tables = ("rows", "rounds", "answers", "comparisons", "files")
+        with self._dropping(number):
+            for table in tables:
                 self._con.execute(f"delete from {table} where run_number = ?", [number])
             self._con.execute("delete from runs where number = ?", [number])
         self._texts.remove([text for (text,) in found])
+
+    def _drop_comparisons(self, seen: SeenRun) -> None:
+        self._flush()
+        with self._dropping(seen.number):
+            self._con.execute("delete from comparisons where run_number = ?", [seen.number])
+            self._con.execute(
+                "delete from files where run_number = ? and name = ?", [seen.number, COMPARISONS]
+            )
+        del seen.files[COMPARISONS]
+
+    @contextmanager
+    def _dropping(self, number: int) -> Iterator[None]:
+        with transaction(self._con):
+            yield
+            (seq,) = self._con.execute("select nextval('seqs')").fetchall()[0]
+        self.progress.drops.append((number, seq))
+        self.progress.changes += 1
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, Batch()
@@ -190,8 +245,9 @@ class Ingest:
             for (number, name), file in batch.files.items()
             if file != by_number[number].files.get(name)
         }
-        if batch.rows or batch.files or batch.runs:
+        if batch.has_rows or batch.files or batch.runs:
             write_batch(self._con, self._texts, batch)
+            self.progress.changes += 1
         for (number, name), file in batch.files.items():
             by_number[number].files[name] = file
         for seen in batch.runs.values():
@@ -214,5 +270,7 @@ def _load_held(con: Connection) -> dict[Path, tuple[int, str]]:
 
 
 def _load_files(con: Connection, number: int) -> dict[str, SeenFile]:
-    query = "select name, inode, done, damaged, doubled, late from files where run_number = ?"
+    query = (
+        "select name, inode, done, damaged, doubled, late, lines from files where run_number = ?"
+    )
     return {name: SeenFile(*rest) for name, *rest in con.execute(query, [number]).fetchall()}

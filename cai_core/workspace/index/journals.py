@@ -12,6 +12,7 @@ import pyarrow as pa
 from cai_core.errors import WorkspaceError
 from cai_core.workspace.events import Topic, get_journal_path
 from cai_core.workspace.index.prepare import clean
+from cai_core.workspace.index.reviews import is_review, save_reviews
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.sources import SeenFile
 from cai_core.workspace.index.transaction import insert, transaction
@@ -87,16 +88,20 @@ class JournalIngest:
             if events:
                 insert(self._con, "events", pa.Table.from_pylist(events, schema=_EVENTS))
             if topic is Topic.REVIEWS:
-                self._save_marks({event["chain"] for event in events} - {""})
+                said = [(e["chain"], json.loads(e["record"])) for e in events if e["chain"]]
+                self._save_marks({chain for chain, event in said if not is_review(event)})
+                save_reviews(self._con, {chain for chain, event in said if is_review(event)})
             self._con.execute("delete from files where run_number = 0 and name = ?", [topic.value])
             self._con.execute(
-                "insert into files values (0, ?, ?, ?, ?, 0, 0)",
+                "insert into files values (0, ?, ?, ?, ?, 0, 0, 0)",
                 [topic.value, mine.inode, mine.done, mine.damaged],
             )
         self._seen[topic.value] = mine
 
     def _save_marks(self, chains: Iterable[str]) -> None:
         wanted = sorted(chains)
+        if not wanted:
+            return
         found = self._con.execute(
             "select chain, record from events "
             "where topic = ? and chain in (select unnest(?::varchar[])) order by position",
@@ -118,6 +123,7 @@ class JournalIngest:
             self._con.execute("delete from events where topic = ?", [topic.value])
             if topic is Topic.REVIEWS:
                 self._con.execute("delete from marks")
+                self._con.execute("delete from critique_reviews")
             self._con.execute("delete from files where run_number = 0 and name = ?", [topic.value])
         self._seen.pop(topic.value, None)
 

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,11 +15,19 @@ from typing import Any, Self
 import duckdb
 
 from cai_core.errors import LockHeldError, WorkspaceError, WorkspaceOwnedError
-from cai_core.workspace.index import chains, explorer
+from cai_core.workspace.index import chains
+from cai_core.workspace.index import principles as principle_rows
+from cai_core.workspace.index.comparisons import ComparisonList
+from cai_core.workspace.index.explorer import RoundList
 from cai_core.workspace.index.ingest import Ingest
+from cai_core.workspace.index.principles import PrincipleRows, SampledRound
+from cai_core.workspace.index.reviews import CritiqueReview, load_reviews
 from cai_core.workspace.index.schema import Connection, Stores, open_stores, remove_stores
 from cai_core.workspace.index.views import (
     ChainView,
+    ComparisonDetail,
+    ComparisonFilter,
+    ComparisonPage,
     IndexReport,
     RoundFilter,
     RoundPage,
@@ -39,7 +47,7 @@ _COUNTS = """
 select (select count(*) from rows), (select count(distinct chain) from rows),
     (select count(*) from runs), (select count(*) from events),
     (select coalesce(sum(damaged), 0) from files), (select coalesce(sum(doubled), 0) from files),
-    (select coalesce(sum(late), 0) from files)
+    (select coalesce(sum(late), 0) from files), (select count(*) from comparisons)
 """
 
 
@@ -51,8 +59,7 @@ class WorkspaceIndex:
         self._workspace = workspace
         self._recordings = recordings
         self._lock = lock
-        self._stores = stores
-        self._ingest = Ingest(stores, workspace, recordings)
+        self._use(stores)
         self._rebuilt = stores.rebuilt
         self._pass = threading.RLock()  # one pass at a time; also held while the stores change
         self._free = threading.Condition()  # guards the two below
@@ -141,7 +148,7 @@ class WorkspaceIndex:
         """What the indexes hold, and what could not be read."""
         with self._reading() as con:
             (counts,) = con.execute(_COUNTS).fetchall()
-        rows, chains_, runs, events, damaged, doubled, late = map(int, counts)
+        rows, chains_, runs, events, damaged, doubled, late, comparisons = map(int, counts)
         failure = () if self._failure is None else (self._failure,)
         return IndexReport(
             rows=rows,
@@ -151,6 +158,7 @@ class WorkspaceIndex:
             damaged=damaged,
             doubled=doubled,
             late_bytes=late,
+            comparisons=comparisons,
             rebuilt=self._rebuilt,
             seconds_behind=time.monotonic() - self._looked,
             problems=failure + self._ingest.problems,
@@ -172,9 +180,32 @@ class WorkspaceIndex:
             facets: count the values of each field, too.
         """
         with self._reading() as con:
-            return explorer.list_rounds(
-                con, self._stores.texts, asked, after=after, limit=max(1, limit), facets=facets
+            return self._rounds.list_rounds(
+                con, asked, after=after, limit=max(1, limit), facets=facets
             )
+
+    def list_comparisons(
+        self,
+        asked: ComparisonFilter,
+        *,
+        after: str | None = None,
+        limit: int = 25,
+        facets: bool = True,
+    ) -> ComparisonPage:
+        """A page of the comparisons that match, those of the newest run first.
+
+        Args:
+            after, limit, facets: as in `list_rounds`.
+        """
+        with self._reading() as con:
+            return self._comparisons.list_comparisons(
+                con, asked, after=after, limit=max(1, limit), facets=facets
+            )
+
+    def load_comparison(self, run: str, comparison: str) -> ComparisonDetail | None:
+        """One comparison of a run with its label and every answer; None where there is none."""
+        with self._reading() as con:
+            return self._comparisons.load_comparison(con, run, comparison)
 
     def get_chain(self, chain: str) -> ChainView | None:
         """One chain with every row; None when there is none of that id."""
@@ -195,6 +226,24 @@ class WorkspaceIndex:
         """Chains that are `saved`, `flagged`, `noted`, and listed ones that are `unmarked`."""
         with self._reading() as con:
             return chains.count_marked(con)
+
+    def list_reviews(self, chain: str) -> tuple[CritiqueReview, ...]:
+        """What is said of a chain's critiques: by round, the oldest first."""
+        with self._reading() as con:
+            return load_reviews(con, chain)
+
+    def count_principles(self, constitution: str, constitution_hash: str = "") -> PrincipleRows:
+        """What came of each principle, over a constitution's rounds or those of one version."""
+        with self._reading() as con:
+            return principle_rows.count_principles(con, constitution, constitution_hash)
+
+    def sample_rounds(
+        self, constitution: str, constitution_hash: str, principles: Sequence[str], *, limit: int
+    ) -> tuple[SampledRound, ...]:
+        """Rounds with a revision, up to `limit` of each principle: always the same ones."""
+        asked = (constitution, constitution_hash, principles, limit)
+        with self._reading() as con:
+            return principle_rows.sample_rounds(con, self._stores.texts, *asked)
 
     def _keep_up(self, every: float) -> None:
         while not self._stop.is_set():
@@ -232,13 +281,18 @@ class WorkspaceIndex:
             self._stores.close()
         except _STORE_ERRORS as error:
             log.warning("closing the indexes: %s", error)
-        self._stores = open_stores(self._workspace)
-        self._ingest = Ingest(self._stores, self._workspace, self._recordings)
+        self._use(open_stores(self._workspace))
         self._rebuilt = self._stores.rebuilt or self._rebuilt
         self._damage = None
         with self._free:
             self._open = True
             self._free.notify_all()
+
+    def _use(self, stores: Stores) -> None:
+        self._stores = stores
+        self._ingest = Ingest(stores, self._workspace, self._recordings)
+        self._rounds = RoundList(stores.texts, self._ingest.progress)
+        self._comparisons = ComparisonList(stores.texts, self._ingest.progress)
 
     def _shut(self) -> bool:
         """Let no reader in and wait for those inside; False when it was shut already."""

@@ -117,6 +117,12 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
+def check_number(number: Any) -> None:
+    """Raise ValueError unless it is a whole number that the index can hold, from 0."""
+    if not (type(number) is int and 0 <= number <= _MOST):
+        raise ValueError("index, round or sample is no number from 0")
+
+
 def _check_types(row: Row) -> None:
     texts = (
         row.run_id,
@@ -132,8 +138,7 @@ def _check_types(row: Row) -> None:
     optional = (row.text, row.principle_id, row.error)
     if not all(text is None or isinstance(text, str) for text in optional):
         raise ValueError("text, principle_id or error is no text")
-    numbers = (row.index, row.round, row.sample)
-    if not all(type(number) is int and 0 <= number <= _MOST for number in numbers):
-        raise ValueError("index, round or sample is no number from 0")
+    for number in (row.index, row.round, row.sample):
+        check_number(number)
     if not (row.prompt is None or isinstance(row.prompt, dict)):
         raise ValueError("prompt is no object")

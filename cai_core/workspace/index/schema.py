@@ -1,7 +1,7 @@
 """The tables of index.duckdb, and opening it: a file that cannot be trusted is moved aside.
 
-Rows and rounds hold no texts, only the numbers that search.sqlite gives them (`texts.py`): the
-two files belong together by a token, and are made anew together.
+Rows, rounds and comparisons hold no texts, only the numbers that search.sqlite gives them
+(`texts.py`): the two files belong together by a token, and are made anew together.
 """
 
 from __future__ import annotations
@@ -23,37 +23,56 @@ log = logging.getLogger(__name__)
 Connection = duckdb.DuckDBPyConnection
 
 # Raise it with every change of a table or of what ingest puts into one: old files are rebuilt.
-VERSION = "2"
+VERSION = "5"
 INDEX, SEARCH = "index.duckdb", "search.sqlite"
 _CONFIG = {
     "enable_external_access": "false",
     # Pages, models and training share the machine with the index.
     "threads": "2",
-    "memory_limit": "1GB",
+    "memory_limit": "800MB",
 }
 _TABLES = {
     "meta": "name varchar, value varchar",
     # number: the run's within this index; mark: of its recipe file, to know a new folder by.
     "runs": """number integer, folder varchar, mark varchar, run varchar, kind varchar,
         recorded boolean, direct boolean, state varchar, reason varchar, started_at varchar,
-        constitution varchar, model varchar""",
-    # Row files of a run; journals have run number 0. done: bytes that were read.
+        constitution varchar, constitution_hash varchar, model varchar""",
+    # What was read of a run; journals have run number 0. done: bytes; lines: of comparisons.
     "files": """run_number integer, name varchar, inode ubigint, done bigint, damaged integer,
-        doubled integer, late bigint""",
+        doubled integer, late bigint, lines integer""",
     # position, length: where in the file the row lies. text and its like: numbers of texts.
     "rows": """run_number integer, row_id varchar, chain varchar, kind varchar, round integer,
         file varchar, epoch integer, position bigint, length bigint, principle varchar,
         model varchar, finding varchar, constitution_hash varchar, prompt_kind varchar,
         text bigint, prompt_text bigint, conversation_text bigint""",
-    # Derived from rows, so that lists and counts need no join of rows with rows.
-    "rounds": """run_number integer, chain varchar, round integer, epoch integer,
-        position bigint, principle varchar, model varchar, finding varchar, kind varchar,
-        constitution_hash varchar, prompt_text bigint, conversation_text bigint,
-        response_text bigint, critique_text bigint, revision_text bigint, changed boolean,
-        objected boolean""",
+    # Derived from rows, so that lists and counts need no join of rows with rows. seq: rises with
+    # each insert; combination: of the fields that a list counts (`columns.py`).
+    "rounds": """seq bigint, combination integer, run_number integer, chain varchar,
+        round integer, epoch integer, position bigint, principle varchar, model varchar,
+        finding varchar, kind varchar, constitution_hash varchar, prompt_text bigint,
+        conversation_text bigint, response_text bigint, critique_text bigint,
+        revision_text bigint, changed boolean, objected boolean""",
+    # Never deleted: the ids run from 1 without a gap.
+    "round_combinations": """id integer, run_number integer, principle varchar, finding varchar,
+        kind varchar, model varchar, constitution_hash varchar""",
+    # place: among the run's comparisons; position, length: of its line. principles: a JSON list.
+    # traits: bits (`prepare_labels.py`); the bins are null where a label has no such number.
+    "comparisons": """seq bigint, combination integer, run_number integer, comparison varchar,
+        place integer, file varchar, position bigint, length bigint, principles varchar,
+        verdict varchar, source varchar, kind varchar, model varchar, traits integer,
+        prob_a double, position_bias double, confidence_bin tinyint, bias_bin tinyint,
+        prompt_text bigint, conversation_text bigint, a_text bigint, b_text bigint""",
+    "comparison_combinations": """id integer, run_number integer, principles varchar,
+        verdict varchar, source varchar, kind varchar, model varchar, traits integer""",
+    # Where the feedback model's answers about a comparison lie.
+    "answers": """run_number integer, place integer, file varchar, epoch integer,
+        position bigint, length bigint""",
     "events": "topic varchar, position bigint, happened varchar, chain varchar, record varchar",
     # Derived from the events of reviews. notes: a JSON list.
     "marks": "chain varchar, saved boolean, flagged boolean, noted boolean, notes varchar",
+    # Derived likewise: each reviewer's newest word of each critique. position: of its event.
+    "critique_reviews": """chain varchar, round integer, reviewer varchar, review varchar,
+        verdict varchar, reason varchar, blind boolean, happened varchar, position bigint""",
 }
 
 
@@ -168,6 +187,7 @@ def _make(workspace: Path, reason: str | None) -> Stores:
     rows.execute("begin")
     for table, columns in _TABLES.items():
         rows.execute(f"create table {table} ({columns})")
+    rows.execute("create sequence seqs")
     rows.executemany("insert into meta values (?, ?)", [("version", VERSION), ("token", token)])
     rows.execute("commit")
     return Stores(rows, texts, reason)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from cai_core.constitution import load_constitution
 from cai_core.errors import CaiError, WorkspaceError
@@ -19,10 +20,15 @@ log = logging.getLogger(__name__)
 # Kinds of run whose rows are chains, and the step that these rows are written under.
 CHAIN_KINDS = frozenset({"revise", "interactive", "import"})
 CHAIN_STEP = "chain"
+# Kinds of run that hold comparisons, and the step that answers about them are written under.
+COMPARISON_KINDS = frozenset({"label", "import"})
+ANSWER_STEP = "label"
+LABELS, COMPARISONS = "labels.jsonl", "comparisons.jsonl"
 # Beyond so many, ended runs are looked at in turn, so that a look stays cheap.
 _ENDED_AT_ONCE = 500
 _ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.DELETED}
 
+Lines = Literal["chain", "answers", "labels", "comparisons"]
 _Stat = tuple[int, int, int] | None
 
 
@@ -34,6 +40,7 @@ class SeenFile:
         inode: of the file that was read.
         done: bytes.
         damaged, doubled, late: as in `views.IndexReport`.
+        lines: of a file of comparisons: the next one's place.
     """
 
     inode: int = 0
@@ -41,6 +48,15 @@ class SeenFile:
     damaged: int = 0
     doubled: int = 0
     late: int = 0
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that is read line by line, and what its lines are."""
+
+    file: RowFile
+    lines: Lines
 
 
 @dataclass(slots=True)
@@ -76,6 +92,16 @@ class SeenRun:
         return self.run.kind in CHAIN_KINDS
 
     @property
+    def holds_comparisons(self) -> bool:
+        """Whether it may have comparisons."""
+        return self.run.kind in COMPARISON_KINDS
+
+    @property
+    def constitution_hash(self) -> str:
+        """The version that its recipe names; empty where it names none."""
+        return str(self.run.recipe.get("constitution_hash") or "")
+
+    @property
     def direct(self) -> bool:
         """Whether its chains are revised without critiques."""
         chain = self.run.recipe.get("chain")
@@ -85,15 +111,18 @@ class SeenRun:
     def model(self) -> str:
         """The model that its recipe asks for."""
         recipe = self.run.recipe
-        return str(recipe.get("model") or recipe.get("source") or "")
+        names = ("model", "feedback_model", "source")
+        return next((str(recipe[name]) for name in names if recipe.get(name)), "")
 
     def take_look(self) -> tuple[object, ...]:
         """Stats of what changes when a run goes on."""
         look = self._stat_files()
-        if look == self.look or not self.holds_chains:
+        if look == self.look or not (self.holds_chains or self.holds_comparisons):
             return look
         rows = self.run.path / "rows"
-        self.names = tuple(sorted(path.name for path in rows.glob(f"{CHAIN_STEP}.*.jsonl")))
+        self.names = tuple(
+            sorted(path.name for step in self._steps for path in rows.glob(f"{step}.*.jsonl"))
+        )
         return self._stat_files()
 
     def _stat_files(self) -> tuple[object, ...]:
@@ -104,6 +133,11 @@ class SeenRun:
             _stat(f"{path}/rows"),
             *[_stat(f"{path}/rows/{name}") for name in self.names],
             None if self.constitution else _stat(f"{path}/outputs/constitution.yaml"),
+            *[
+                _stat(f"{path}/outputs/{name}")
+                for name in (LABELS, COMPARISONS)
+                if self.holds_comparisons
+            ],
         )
 
     def refresh(self) -> bool:
@@ -124,9 +158,27 @@ class SeenRun:
             self.constitution = _find_constitution(self.run)
         return before != (self.status, self.started_at, self.constitution)
 
-    def row_files(self) -> list[RowFile]:
-        """Its chains' row files with their seals, oldest epoch first."""
-        return self.run.row_files(CHAIN_STEP) if self.holds_chains else []
+    def list_files(self) -> list[SourceFile]:
+        """What of it is read: row files with their seals, oldest epoch first, then comparisons."""
+        files = [
+            SourceFile(file, "chain" if step == CHAIN_STEP else "answers")
+            for step in self._steps
+            for file in self.run.row_files(step)
+        ]
+        if self.holds_comparisons:
+            # A label says everything that its comparison does.
+            for name in (LABELS, COMPARISONS):
+                path = self.run.outputs / name
+                if path.exists():
+                    file = RowFile(path=path, epoch=0, limit=None, late_bytes=0)
+                    lines: Lines = "labels" if name == LABELS else "comparisons"
+                    return [*files, SourceFile(file, lines)]
+        return files
+
+    @property
+    def _steps(self) -> list[str]:
+        chains = [CHAIN_STEP] if self.holds_chains else []
+        return chains + ([ANSWER_STEP] if self.holds_comparisons else [])
 
 
 class RunFolders:

@@ -1,31 +1,33 @@
 """search.sqlite: each distinct text once, under a number, and found by any part of it.
 
-FTS5's trigram tokenizer finds substrings of three characters and more in any script; shorter
-ones are looked for in the texts themselves.
+What a text holds is looked up by its words (`words.py`, `postings.py`); where words alone cannot
+tell, the texts that may be meant are looked through.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-# What people type is a few words. Beyond these, more text would not find less than the start
-# of it does, and SQLite's own limits are far away.
-MAX_QUERY = 1000
-MAX_WORDS = 32
-_TRIGRAM = 3
+import numpy as np
+
+from cai_core.workspace.index import postings
+from cai_core.workspace.index.postings import Segments
+from cai_core.workspace.index.vocabulary import Numbers, Vocabulary
+from cai_core.workspace.index.words import Piece, ask, fold, list_words, make_searchable
+
 _CHECKED_BYTES = 256 * 1024 * 1024
-# A phrase in quotes, or whatever stands between white space.
-_WORD = re.compile(r'"([^"]+)"(?!\S)|(\S+)')
-# SQLite's text functions end at NUL, and lone surrogates are no UTF-8.
-_UNSEARCHABLE = re.compile("[\0\ud800-\udfff]")
-_SCHEMA = """
+# So many texts are looked through at once, so that a page need not wait; the rest page by page.
+MOST_CHECKED = 5000
+_SCHEMA = (
+    """
+pragma page_size = 8192;
 create table meta (name text, value text);
 create table texts (
     id integer primary key autoincrement,  -- never used again: rows hold these numbers
@@ -33,10 +35,10 @@ create table texts (
     text text not null,
     exact blob  -- UTF-8 with surrogates, where `text` is not the text itself
 );
-create virtual table words using fts5 (
-    text, content = 'texts', content_rowid = 'id', tokenize = 'trigram'
-);
+create table words (id integer primary key, word text not null);
 """
+    + postings.SCHEMA
+)
 # One statement for many texts: Python gives up its lock at each step of a statement, and to get
 # it back beside busy pages takes longer than the step.
 _LAST = "select coalesce(max(seq), 0) from sqlite_sequence where name = 'texts'"
@@ -45,13 +47,34 @@ insert into texts (id, hash, text)
 select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
 from json_each(?)
 """
-_ADD_WORDS = "insert into words (rowid, text) select id, text from texts where id > ? order by id"
-_REMOVE_WORDS = """
-insert into words (words, rowid, text)
-select 'delete', id, text from texts where id in (select value from json_each(?))
+_ADD_WORDS = """
+insert into words (id, word) select json_extract(value, '$[0]'), json_extract(value, '$[1]')
+from json_each(?)
 """
 _REMOVE_TEXTS = "delete from texts where id in (select value from json_each(?))"
+_KEEP_WORDS = "delete from words where id not in (select value from json_each(?))"
 _LOAD = "select id, text, exact from texts where id in (select value from json_each(?))"
+_LOAD_SEARCHABLE = """
+select json_group_array(json_array(id, text)) from texts
+where id in (select value from json_each(?))
+"""
+_FIND_HELD = """
+select json_group_object(hash, id) from texts where hash in (select value from json_each(?))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a part of a text may be.
+
+    Attributes:
+        texts: numbers, in no order, some perhaps twice.
+        unchecked: the folded part that these texts must be looked through for; None where all of
+            them hold it.
+    """
+
+    texts: Numbers
+    unchecked: str | None
 
 
 class TextStore:
@@ -65,6 +88,9 @@ class TextStore:
         self._path = path
         self._writer = connection
         self.token = token
+        self._readers: list[sqlite3.Connection] = []
+        self._segments = Segments()
+        self._load_words()
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -76,54 +102,67 @@ class TextStore:
                 if verdict != "ok":
                     raise sqlite3.DatabaseError(verdict)
             connection.execute("select id, hash, text, exact from texts limit 1").fetchone()
-            connection.execute("select rowid from words limit 1").fetchone()
+            connection.execute("select id, texts from chunks limit 1").fetchone()
             query = "select value from meta where name = 'token'"
             token = connection.execute(query).fetchone()
+            return cls(path, connection, token[0] if token else "")
         except BaseException:
             connection.close()
             raise
-        return cls(path, connection, token[0] if token else "")
 
     @classmethod
     def make(cls, path: Path, token: str) -> Self:
         """Make an empty one."""
-        connection = _connect(path)
+        connection = _connect(path, made=False)
         connection.executescript(_SCHEMA)
+        connection.execute("pragma journal_mode = wal")
         with connection:
             connection.execute("insert into meta values ('token', ?)", (token,))
         return cls(path, connection, token)
 
     def close(self) -> None:
-        """Close the writer's connection."""
+        """Close every connection."""
+        while self._readers:
+            self._readers.pop().close()
         self._writer.close()
 
     def add(self, texts: Iterable[str]) -> dict[str, int]:
         """Number every text, the new ones durably; returns text → number."""
         by_hash = {_hash(text): text for text in texts}
-        with self._writer:
-            held = self._find_held(list(by_hash))
-            (last,) = self._writer.execute(_LAST).fetchone()
-            new = [(key, text) for key, text in by_hash.items() if key not in held]
-            numbered = [
-                (number, key, make_searchable(text))
-                for number, (key, text) in enumerate(new, start=last + 1)
-            ]
-            self._writer.execute(_ADD_TEXTS, [json.dumps(numbered, ensure_ascii=False)])
-            self._writer.execute(_ADD_WORDS, [last])
-            for (number, key, shown), (_, text) in zip(numbered, new, strict=True):
-                held[key] = number
-                if shown != text:
-                    self._writer.execute(
-                        "update texts set exact = ? where id = ?", [_encode(text), number]
-                    )
+        try:
+            with self._writer:
+                held = self._find_held(list(by_hash))
+                (last,) = self._writer.execute(_LAST).fetchone()
+                new = [(key, text) for key, text in by_hash.items() if key not in held]
+                numbered = [
+                    (number, key, make_searchable(text))
+                    for number, (key, text) in enumerate(new, start=last + 1)
+                ]
+                self._writer.execute(_ADD_TEXTS, [json.dumps(numbered, ensure_ascii=False)])
+                self._add_words([(number, shown) for number, _, shown in numbered])
+                for (number, key, shown), (_, text) in zip(numbered, new, strict=True):
+                    held[key] = number
+                    if shown != text:
+                        self._writer.execute(
+                            "update texts set exact = ? where id = ?", [_encode(text), number]
+                        )
+        except BaseException:
+            # What was numbered in memory is not in the file.
+            self._segments = Segments()
+            self._load_words()
+            raise
         return {text: held[key] for key, text in by_hash.items()}
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forget texts."""
+        """Forget texts, and the words that no other text holds."""
+        if not numbers:
+            return
         with self._writer:
-            # What the words were made of must be told to take them back.
-            self._writer.execute(_REMOVE_WORDS, [json.dumps(list(numbers))])
             self._writer.execute(_REMOVE_TEXTS, [json.dumps(list(numbers))])
+            postings.remove_texts(self._writer, self._segments, numbers)
+            held = postings.list_held_words(self._writer, self._segments)
+            self._writer.execute(_KEEP_WORDS, [json.dumps(held.tolist())])
+        self._load_words()
 
     def load(self, numbers: Iterable[int]) -> dict[int, str]:
         """The texts of some numbers; unknown ones are left out."""
@@ -131,56 +170,104 @@ class TextStore:
             rows = reader.execute(_LOAD, [json.dumps(sorted(set(numbers)))]).fetchall()
         return {number: text if exact is None else _decode(exact) for number, text, exact in rows}
 
-    def find(self, word: str) -> list[int]:
-        """Numbers of the texts that contain the word, in any case."""
+    def search(self, part: str) -> Found:
+        """The texts that contain a part, in any case; that may contain it, where they are many."""
+        question = ask(part)
         with self._reader() as reader:
-            if len(word) >= _TRIGRAM:
-                # In quotes, with quotes doubled, nothing in it is syntax.
-                quoted = '"' + word.replace('"', '""') + '"'
-                query = "select json_group_array(rowid) from words where words match ?"
-                found = reader.execute(query, [quoted])
-            else:
-                cases = sorted(_list_cases(word))
-                condition = " or ".join(["text like ? escape '\\'"] * len(cases))
-                patterns = [f"%{_escape(case)}%" for case in cases]
-                query = f"select json_group_array(id) from texts where {condition}"
-                found = reader.execute(query, patterns)
-            (numbers,) = found.fetchone()
-        return list(json.loads(numbers))
+            reader.execute("begin")
+            try:
+                found = self._find_candidates(reader, question.pieces)
+            finally:
+                reader.execute("rollback")
+        if question.exact or not len(found):
+            return Found(found, None)
+        found = np.unique(found)
+        if len(found) > MOST_CHECKED:
+            return Found(found, question.folded)
+        return Found(self.check(found, [question.folded])[0], None)
+
+    def check(self, numbers: Numbers, folded: Sequence[str]) -> list[Numbers]:
+        """For each folded part, those of the texts that contain it."""
+        with self._reader() as reader:
+            (told,) = reader.execute(_LOAD_SEARCHABLE, [json.dumps(numbers.tolist())]).fetchone()
+        texts = [(number, fold(text)) for number, text in json.loads(told)]
+        return [
+            np.array([number for number, text in texts if part in text], np.uint32)
+            for part in folded
+        ]
+
+    def find(self, part: str) -> list[int]:
+        """Numbers of the texts that contain a part, in any case, ascending."""
+        found = self.search(part)
+        numbers = np.unique(found.texts)
+        if found.unchecked is not None:
+            steps = range(0, len(numbers), MOST_CHECKED)
+            pieces = [
+                self.check(numbers[at : at + MOST_CHECKED], [found.unchecked])[0] for at in steps
+            ]
+            numbers = np.sort(np.concatenate(pieces))
+        return [int(number) for number in numbers]
+
+    def _find_candidates(self, reader: sqlite3.Connection, pieces: Sequence[Piece]) -> Numbers:
+        if not pieces:  # white space alone
+            (told,) = reader.execute("select json_group_array(id) from texts").fetchone()
+            return np.array(json.loads(told), np.uint32)
+        found: Numbers | None = None
+        for piece in sorted(pieces, key=lambda piece: -len(piece.text)):
+            words = self._vocabulary.find(piece)
+            here = self._segments.find(reader, words)
+            found = here if found is None else _intersect(found, here)
+            if not len(found):
+                break
+        assert found is not None
+        return found
+
+    def _add_words(self, texts: Sequence[tuple[int, str]]) -> None:
+        words = [list_words(text) for _, text in texts]
+        if new := self._vocabulary.add(words):
+            self._writer.execute(_ADD_WORDS, [json.dumps(new, ensure_ascii=False)])
+        numbers = np.array([number for number, _ in texts], np.uint32)
+        held = np.repeat(numbers, [len(some) for some in words])
+        pairs = (self._vocabulary.list_numbers(words), held)
+        postings.add_segment(self._writer, self._segments, *pairs)
+
+    def _load_words(self) -> None:
+        query = "select id, word from words order by id"
+        self._vocabulary = Vocabulary(self._writer.execute(query).fetchall())
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
-        connection = _connect(self._path, read=True)
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = _connect(self._path, read=True)
         try:
             yield connection
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        self._readers.append(connection)
 
     def _find_held(self, hashes: Sequence[str]) -> dict[str, int]:
-        query = "select hash, id from texts where hash in (select value from json_each(?))"
-        return dict(self._writer.execute(query, [json.dumps(hashes)]).fetchall())
+        (told,) = self._writer.execute(_FIND_HELD, [json.dumps(hashes)]).fetchone()
+        return dict(json.loads(told))
 
 
-def parse_query(text: str) -> tuple[str, ...]:
-    """The words and "quoted phrases" of what somebody typed; all of them must occur.
-
-    Only the first MAX_QUERY characters and MAX_WORDS words are looked at.
-    """
-    found = _WORD.findall(make_searchable(text[:MAX_QUERY]))
-    return tuple(dict.fromkeys(phrase or word for phrase, word in found))[:MAX_WORDS]
+def _intersect(one: Numbers, other: Numbers) -> Numbers:
+    held = np.zeros(int(max(one.max(initial=0), other.max(initial=0))) + 1, bool)
+    held[one] = True
+    both: Numbers = np.unique(other[held[other]])
+    return both
 
 
-def make_searchable(text: str) -> str:
-    """The text with what cannot be searched (NUL, lone surrogates) replaced by U+FFFD."""
-    return _UNSEARCHABLE.sub("\ufffd", text)
-
-
-def _connect(path: Path, *, read: bool = False) -> sqlite3.Connection:
+def _connect(path: Path, *, read: bool = False, made: bool = True) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
     if read:
+        connection.isolation_level = None
         connection.execute("pragma query_only = true")
     else:
-        connection.execute("pragma journal_mode = wal")
+        if made:
+            connection.execute("pragma journal_mode = wal")
         # index.duckdb must never hold the number of a text that a power cut took.
         connection.execute("pragma synchronous = full")
     return connection
@@ -196,15 +283,3 @@ def _encode(text: str) -> bytes:
 
 def _decode(exact: bytes) -> str:
     return exact.decode("utf-8", "surrogatepass")
-
-
-def _list_cases(word: str) -> set[str]:
-    # SQLite's LIKE knows the cases of ASCII only.
-    cases = {""}
-    for letter in word:
-        cases = {case + form for case in cases for form in {letter, letter.lower(), letter.upper()}}
-    return cases
-
-
-def _escape(text: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", text)

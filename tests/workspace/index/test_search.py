@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cai_core.workspace.index.owner import WorkspaceIndex
-from cai_core.workspace.index.texts import MAX_QUERY, TextStore, make_searchable, parse_query
+from cai_core.workspace.index.texts import TextStore
 from cai_core.workspace.index.views import RoundFilter
+from cai_core.workspace.index.words import MAX_QUERY, make_searchable, parse_query
 from tests.workspace.index.conftest import Opener
 from tests.workspace.index.makers import make_chain, make_run, write_rows
 
@@ -108,6 +109,7 @@ def test_nothing_that_is_typed_raises(store: TextStore, typed: str) -> None:
         ("first*", set()),
         ("brot OR nowhere", set()),
         ("   ", None),
+        ('"   "', None),
     ],
 )
 def test_what_a_search_finds(index: WorkspaceIndex, typed: str, rounds: set[int] | None) -> None:
