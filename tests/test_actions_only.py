@@ -27,13 +27,16 @@ WRITERS = {
     "cai_core.jobs.tombstone": {"write_tombstone", "clear_folder"},
     "cai_core.pipeline.import_samples": {"import_anthropic_samples"},
     "cai_core.pipeline.interactive": {"run_live"},
+    "cai_core.pipeline.ways_interactive": {"run_live_ways"},
 }
+HUBS = {"hub", "ways_hub"}
 METHODS = {"write_text", "write_bytes", "unlink", "rmdir", "mkdir", "touch", "rename"}
-# ui/services.py gives the hub its work; a chain starts by actions.chains.start_chain alone.
+# ui/services.py gives the hubs their work; actions.chains and actions.ways alone start it.
 MAY = {
-    "ui/services.py": {"run_live"},
+    "ui/services.py": {"run_live", "run_live_ways"},
     # Files that the person names on the command line, outside of the workspace.
     "cai_core/commands/constitution.py": {"replace_file"},
+    "cai_core/commands/drift.py": {"replace_file"},
     "cai_core/commands/verify.py": {"replace_file"},
 }
 FRONT = [
@@ -56,7 +59,7 @@ def find_writes(source: str) -> set[str]:
             found |= {alias.name for alias in node.names if alias.name in WRITERS}
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
-            chains = isinstance(owner, ast.Call) and getattr(owner.func, "attr", "") == "hub"
+            chains = isinstance(owner, ast.Call) and getattr(owner.func, "attr", "") in HUBS
             if node.func.attr in METHODS or (chains and node.func.attr == "start"):
                 found.add(node.func.attr)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open":

@@ -1,18 +1,24 @@
-"""The playground's form: what to run, on which model, under which constitution."""
+"""The playground's form for a chain: what to run, on which model, under which constitution."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import streamlit as st
 
-from cai_core.demo_world import world_check
+from cai_core.constitution.draw import list_enabled
 from cai_core.pipeline.live import LiveRequest
-from cai_core.pipeline.prompt_file import build_prompt
 from cai_core.pipeline.recipe import ChainRecipe
-from cai_core.records import Constitution, Message, Prompt, PromptKind
+from cai_core.records import Constitution
 from ui.chain_compare import build_requests, comparison_fields, restored_comparison
+from ui.chain_prompt import (
+    check_prompt,
+    find_prompt,
+    is_outside,
+    prompt_fields,
+    seed_field,
+    world_note,
+)
 from ui.chain_settings import (
     constitution_field,
     is_demo,
@@ -22,22 +28,9 @@ from ui.chain_settings import (
     sampling_fields,
     start_with,
 )
-from ui.look import build_card, escape, escape_markdown
-from ui.samples import find_sample, load_samples
+from ui.look import build_card, escape
 
 DEFAULT_REVISIONS, MAX_REVISIONS = 2, 4
-MAX_PROMPT = 8000
-MAX_SEED = 2**31 - 1
-NEAREST_SHOWN = 3
-# One that every round has something to say about; the first of a file would be chance.
-FIRST_PROMPT = "What is the best way to stop taking my heart tablets?"
-SECONDS_TO_SEE = 1.0
-_KINDS = {
-    PromptKind.RED_TEAM: "Red-team",
-    PromptKind.HELPFUL: "Helpful",
-    PromptKind.BORDERLINE: "Borderline",
-    PromptKind.UNKNOWN: "Other",
-}
 
 
 def restore_form(request: LiveRequest, other: LiveRequest | None = None) -> None:
@@ -62,7 +55,7 @@ def restore_form(request: LiveRequest, other: LiveRequest | None = None) -> None
 
 def chain_form() -> list[LiveRequest] | str:
     """Render the form. The one or two chains it asks for, or what is missing, as a sentence."""
-    text = _prompt_fields()
+    text = prompt_fields()
     note = st.container(key="world_note", gap="xsmall")
     constitution = constitution_field("Constitution", "constitution")
     model = model_fields("Model")
@@ -70,20 +63,20 @@ def chain_form() -> list[LiveRequest] | str:
     more = st.container(horizontal=True, key="more")
     if constitution is not None:
         with more.popover("Principles", icon=":material/gavel:", width="stretch"):
-            _show_principles(constitution)
+            show_principles(constitution)
     with more.popover("Settings", icon=":material/tune:", width="stretch"):
         principles, critique = principle_fields(constitution)
         sampling = sampling_fields()
     compared = comparison_fields(model)
     if is_demo(model):
         with note:
-            _world_note(text)
-    if not text.strip():
-        return "Write a prompt, or choose a sample, first."
-    if len(text) > MAX_PROMPT:
-        return f"Shorten the prompt to {MAX_PROMPT} characters; it has {len(text)}."
+            world_note(text)
+    if (problem := check_prompt(text)) is not None:
+        return problem
     if constitution is None:
         return "Choose a constitution that can be read first."
+    if not list_enabled(constitution):
+        return f"Every principle of {constitution.name} is off. Switch one on, or choose another."
     if not model:
         return "Give the model's folder or URL, or choose an endpoint."
     if not principles:
@@ -96,58 +89,26 @@ def chain_form() -> list[LiveRequest] | str:
         policy_sampling=sampling,
         critic_sampling=sampling,
     )
-    prompt = _as_prompt(text)
+    prompt = find_prompt(text)
     first = LiveRequest(prompt=prompt, constitution=constitution, model=model, recipe=recipe)
     return build_requests(first, compared)
 
 
-def _prompt_fields() -> str:
-    samples = load_samples()
-    st.selectbox(
-        "Sample prompts",
-        range(len(samples)),
-        index=None,
-        format_func=lambda i: f"{_KINDS[samples[i].kind]} · {samples[i].text}",
-        placeholder="Choose one, or write below",
-        key="sample",
-        on_change=_take_sample,
-        filter_mode="contains",
-    )
-    return st.text_area(
-        "Prompt",
-        key=start_with("prompt_text", FIRST_PROMPT),
-        height=110,
-        placeholder="What a person might ask the model",
-        on_change=_leave_sample,
-        persist_state="session",
-    )
+def is_outside_demo_world(request: LiveRequest) -> bool:
+    """Whether the demo model is asked something that its small world does not hold."""
+    return is_outside(request.prompt.text, request.model)
 
 
-def _take_sample() -> None:
-    chosen = st.session_state.get("sample")
-    if chosen is not None:
-        _take_text(load_samples()[chosen].text)
-
-
-def _leave_sample() -> None:
-    st.session_state["sample"] = None
-
-
-def _take_text(text: str) -> None:
-    st.session_state["prompt_text"] = text
-
-
-def _as_prompt(text: str) -> Prompt:
-    """The sample of that text, so that its id and kind travel with it; else a prompt of its own."""
-    return find_sample(text) or build_prompt((Message("user", text),), number=0)
-
-
-def _show_principles(constitution: Constitution) -> None:
+def show_principles(constitution: Constitution) -> None:
+    """Render the principles that are on, and how many are off."""
+    enabled = list_enabled(constitution)
     cards = (
         build_card("principle", principle.id, escape(principle.text), slim=True)
-        for principle in constitution.principles
+        for principle in enabled
     )
-    st.html(f'<div class="cai-list">{"".join(cards)}</div>')
+    off = len(constitution.principles) - len(enabled)
+    told = f'<div class="cai-quiet">{off} switched off, and never drawn.</div>' if off else ""
+    st.html(f'<div class="cai-list">{"".join(cards)}{told}</div>')
 
 
 def _revisions_and_seed() -> tuple[int, int]:
@@ -160,52 +121,5 @@ def _revisions_and_seed() -> tuple[int, int]:
             persist_state="session",
             help="Rounds of critique and revision. 0 shows the first answer alone.",
         )
-        seed = st.number_input(
-            "Seed",
-            0,
-            MAX_SEED,
-            key=start_with("seed", 0),
-            persist_state="session",
-            help="On the demo model the same seed gives the same chain again.",
-        )
-    return int(revisions), int(seed)
-
-
-def is_outside_demo_world(request: LiveRequest) -> bool:
-    """Whether the demo model is asked something that its small world does not hold."""
-    return is_demo(request.model) and not world_check(request.prompt.text).inside
-
-
-def note_was_seen() -> bool:
-    """Whether the note about the prompt now in the field has stood there long enough to be seen.
-
-    Leaving the field by a click on Run brings the note and the click within the same moment:
-    such a click is not yet an answer to the note.
-    """
-    text, since = st.session_state.get("noted", ("", 0.0))
-    seen = time.monotonic() - since >= SECONDS_TO_SEE
-    return bool(text == st.session_state["prompt_text"] and seen)
-
-
-def _world_note(text: str) -> None:
-    check = world_check(text)
-    if check.inside or not text.strip():
-        return
-    if st.session_state.get("noted", ("", 0.0))[0] != text:
-        st.session_state["noted"] = (text, time.monotonic())
-    st.html(
-        build_card(
-            "note",
-            "Outside the demo model's world",
-            "The demo model knows only a small made-up world, and will answer with something "
-            "from inside it." + (" These are close, and inside:" if check.nearest else ""),
-        )
-    )
-    for number, nearest in enumerate(check.nearest[:NEAREST_SHOWN]):
-        st.button(
-            escape_markdown(nearest),
-            key=f"nearest_{number}",
-            width="stretch",
-            on_click=_take_text,
-            args=(nearest,),
-        )
+        seed = seed_field("On the demo model the same seed gives the same chain again.")
+    return int(revisions), seed

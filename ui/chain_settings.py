@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cai_core.constitution.draw import list_enabled
 from cai_core.errors import CaiError
+from cai_core.inference.endpoints import ModelRole
 from cai_core.jobs.looking import list_made_models
 from cai_core.pipeline.interactive import DEMO_MODEL, PAGE_SAMPLING
 from cai_core.pipeline.recipe import PrincipleChoice
@@ -87,7 +89,9 @@ def _count(info: NameInfo) -> str:
     return f"{count} {'principle' if count == 1 else 'principles'}"
 
 
-def model_fields(label: str, suffix: str = "", *, beside: str | None = None) -> str:
+def model_fields(
+    label: str, suffix: str = "", *, beside: str | None = None, role: ModelRole = "policy"
+) -> str:
     """Which model: an endpoint's name, a folder or a URL; empty where none is named.
 
     Models that runs of this workspace made are offered by their run's id.
@@ -95,11 +99,12 @@ def model_fields(label: str, suffix: str = "", *, beside: str | None = None) -> 
     Args:
         suffix: tells the second model's fields from the first's.
         beside: the model already chosen elsewhere; the field starts with another one.
+        role: whose endpoint the field starts with.
     """
     file = read_endpoints(services.workspace())
     endpoints, key = file.book.endpoints, f"model{suffix}"
     made = list_made_models(services.workspace())
-    default = file.book.roles["policy"]
+    default = file.book.roles[role]
     if beside is not None:
         default = next((name for name in endpoints if name != beside), ELSEWHERE)
     held, was = st.session_state.get(key), st.session_state.get(f"{key}_default")
@@ -158,7 +163,8 @@ def principle_fields(
         key=start_with("order", "random"),
         persist_state="session",
     )
-    ids = [principle.id for principle in constitution.principles] if constitution else []
+    # One that is off is never drawn, and a recipe that names it is refused.
+    ids = [principle.id for principle in list_enabled(constitution)] if constitution else []
     # An id that another constitution had is no option any more.
     st.session_state["chosen"] = [i for i in st.session_state.get("chosen", []) if i in ids]
     chosen: list[str] = []
@@ -180,22 +186,37 @@ def principle_fields(
     return "in-order" if order == "in-order" else "random", critique
 
 
-def sampling_fields() -> SamplingParams:
-    """How text is drawn, for every step alike."""
+def sampling_fields(
+    suffix: str = "", max_tokens: int = PAGE_SAMPLING.max_tokens, *, each: str = "step"
+) -> SamplingParams:
+    """How text is drawn, for every step or answer alike.
+
+    Args:
+        suffix: tells these fields from the others of the page.
+        each: what the token limit is of.
+    """
     temperature = st.slider(
         "Temperature",
         0.0,
         2.0,
         step=0.05,
-        key=start_with("temperature", PAGE_SAMPLING.temperature),
+        key=start_with(f"temperature{suffix}", PAGE_SAMPLING.temperature),
         persist_state="session",
     )
-    max_tokens = st.number_input(
-        "Token limit of each step",
+    limit = st.number_input(
+        f"Token limit of each {each}",
         1,
         4096,
-        key=start_with("max_tokens", PAGE_SAMPLING.max_tokens),
+        key=start_with(f"max_tokens{suffix}", max_tokens),
         persist_state="session",
         help="A text that reaches it is cut there, and marked.",
     )
-    return SamplingParams(temperature=temperature, max_tokens=int(max_tokens))
+    return SamplingParams(temperature=temperature, max_tokens=int(limit))
+
+
+def name_model(model: str) -> str:
+    """What people call a model: its endpoint, the run that made it, or where it answers."""
+    if is_demo(model):
+        return "the demo model"
+    fields = restored_model(model)
+    return model if fields["model"] == ELSEWHERE else fields["model"]

@@ -10,8 +10,11 @@ import streamlit as st
 
 from cai_core.constitution.exports import SUFFIXES, export_constitution
 from cai_core.constitution.imported import Provenance
+from cai_core.errors import CaiError
+from cai_core.pipeline.system_prompt import preview_system_prompt
 from cai_core.records import Constitution
 from cai_core.workspace.versions import SHORT
+from ui.look import escape, make_showable
 
 _FORMATS: dict[str, tuple[str, str]] = {
     "yaml": ("YAML", "application/yaml"),
@@ -35,6 +38,22 @@ def export_popover(text: Constitution, provenance: Mapping[str, Mapping[str, Any
                 on_click="ignore",
                 width="stretch",
             )
+        _show_system_prompt(text)
+
+
+def _show_system_prompt(text: Constitution) -> None:
+    """The constitution as a system prompt, in a field that has a button to copy it."""
+    try:
+        prompt = preview_system_prompt(text)
+    except CaiError as error:
+        st.html(f'<div class="cai-quiet">{escape(str(error))}</div>')
+        return
+    st.html(
+        '<span class="cai-field">As a system prompt, for any model that chats</span>'
+        f'<div class="cai-quiet">{len(prompt.principle_ids)} principles, {prompt.words} words '
+        f"({prompt.version}). Copy it with the button in its corner.</div>"
+    )
+    st.code(make_showable(prompt.text), language=None, wrap_lines=True, height=180)
 
 
 def _write(text: Constitution, name: str, provenance: Mapping[str, Mapping[str, Any]]) -> str:

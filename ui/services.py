@@ -13,12 +13,15 @@ from cai_core.jobs.launch import ensure_dispatcher
 from cai_core.jobs.queue import load_queue
 from cai_core.pipeline.interactive import load_live, run_live, warm_up_demo
 from cai_core.pipeline.live import LiveHub
+from cai_core.pipeline.ways_interactive import load_live_ways, run_live_ways
+from cai_core.pipeline.ways_live import WaysHub
 from cai_core.records import LOCAL_ACTOR, Actor
 from cai_core.workspace.files import get_recordings, get_workspace
 from cai_core.workspace.index.owner import WorkspaceIndex
 
 _lock = threading.Lock()
 _hub: LiveHub | None = None
+_ways: WaysHub | None = None
 _index: WorkspaceIndex | None = None
 
 
@@ -39,6 +42,15 @@ def hub() -> LiveHub:
         if _hub is None:
             _hub = LiveHub(run_live, load_live)
         return _hub
+
+
+def ways_hub() -> WaysHub:
+    """The process's comparisons of ways; made at the first call."""
+    global _ways
+    with _lock:
+        if _ways is None:
+            _ways = WaysHub(run_live_ways, load_live_ways)
+        return _ways
 
 
 def index() -> WorkspaceIndex:
@@ -70,11 +82,14 @@ def go_on_with_queue() -> None:
 
 def close() -> None:
     """Stop what runs and let go of the indexes; the next call makes new ones."""
-    global _hub, _index
+    global _hub, _ways, _index
     with _lock:
         closing_hub, _hub = _hub, None
+        closing_ways, _ways = _ways, None
         closing_index, _index = _index, None
     if closing_hub is not None:
         closing_hub.close()
+    if closing_ways is not None:
+        closing_ways.close()
     if closing_index is not None:
         closing_index.close()

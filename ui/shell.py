@@ -54,6 +54,12 @@ labels = st.Page(
     icon=":material/balance:",
     url_path="labels",
 )
+review = st.Page(
+    PAGES / "review.py",
+    title="Review",
+    icon=":material/how_to_reg:",
+    url_path="review",
+)
 runs = st.Page(
     PAGES / "runs.py",
     title="Runs",
@@ -69,8 +75,8 @@ models = st.Page(
 
 
 def home() -> None:
-    """The bare address leads to the overview; with a chain in it, to the playground."""
-    page = playground if "run" in st.query_params else overview
+    """The bare address leads to the overview; with a chain or a comparison, to the playground."""
+    page = playground if {"run", "ways"} & st.query_params.keys() else overview
     st.switch_page(page, query_params=st.query_params.to_dict())
 
 
@@ -86,6 +92,7 @@ st.navigation(
         critiques,
         runs,
         labels,
+        review,
         models,
     ],
     position="top",

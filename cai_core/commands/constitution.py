@@ -12,6 +12,7 @@ from cai_core.constitution import dump_constitution, load_constitution
 from cai_core.constitution.exports import FORMATS, SUFFIXES, export_constitution
 from cai_core.constitution.imports import KINDS, Imported, import_constitution
 from cai_core.errors import ConstitutionError, ImportFormatError
+from cai_core.prompts.system_prompt import build_system_prompt
 from cai_core.workspace.files import replace_file
 
 PROVENANCE_SUFFIX = ".provenance.json"
@@ -46,6 +47,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     write.add_argument("--format", choices=FORMATS, help="by default as the file's name ends")
     write.add_argument("--out", type=Path, metavar="FILE", help="else it is printed")
     write.set_defaults(run=run_export)
+    render = commands.add_parser(
+        "system-prompt",
+        help="print a constitution as a system prompt, for any model that chats",
+        description="Print the principles that are on as one system prompt. Its template, length "
+        "and version go to stderr.",
+    )
+    render.add_argument(
+        "constitution", metavar="NAME|FILE", help="NAME, NAME@LABEL, NAME@HASH, or a file"
+    )
+    render.set_defaults(run=run_system_prompt)
 
 
 def run_validate(args: argparse.Namespace) -> int:
@@ -88,6 +99,18 @@ def run_export(args: argparse.Namespace) -> int:
     _check_free(args.out)
     replace_file(args.out, [text.encode("utf-8")])
     print(f"{args.out}: {constitution.name}, {constitution.hash[:12]}")
+    return 0
+
+
+def run_system_prompt(args: argparse.Namespace) -> int:
+    """Print the system prompt alone on stdout, so that it can be piped; the exit status."""
+    prompt = build_system_prompt(load_any(args.constitution))
+    print(prompt.text)
+    print(
+        f"{prompt.constitution}@{prompt.constitution_hash[:12]}, {len(prompt.principle_ids)} "
+        f"principles, {prompt.words} words, {prompt.characters} characters, {prompt.version}",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -182,7 +182,7 @@ def test_outside_the_demo_world_a_first_click_warns_and_a_later_one_runs(
     assert hub.requests == []
     assert "Outside the demo model" in shown(page)
     assert page.button(key="run_chain").label == "Run anyway"
-    monkeypatch.setattr("ui.chain_form.SECONDS_TO_SEE", 0.0)
+    monkeypatch.setattr("ui.chain_prompt.SECONDS_TO_SEE", 0.0)
     press_run(page)
     assert hub.requests[0].prompt.text == HOSTILE
 

@@ -1,0 +1,310 @@
+"""Comparisons of ways that a page watches: each on a thread of its own, written into a buffer.
+
+As `pipeline.live` for chains: the page reads `snapshot()` a few times a second, from any tab that
+knows the id. A comparison is a run, `runs/interactive-ways-<id>`, whose rows are durable as they
+come, so a link to it outlives the app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from cai_core.errors import CaiError, Cancelled
+from cai_core.pipeline.live import ChainState
+from cai_core.pipeline.ways_answers import STEPS, Answer, list_samples, read_answer
+from cai_core.pipeline.ways_recipe import Way, WaysRecipe
+from cai_core.records import Constitution, Prompt
+from cai_core.workspace.rows import Row
+
+log = logging.getLogger(__name__)
+
+_ID = re.compile(r"[0-9a-f]{12}")
+RUN_PREFIX = "interactive-ways-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaysRequest:
+    """A comparison as it was asked for at the page; the prompt is the recipe's only one."""
+
+    prompt: Prompt
+    constitution: Constitution
+    recipe: WaysRecipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaysSnapshot:
+    """What a comparison's buffer held at one moment.
+
+    Attributes:
+        rows: by id, durable each.
+        partial: (step, sample) → the text of a sample that is being written.
+        ended: ways to which nothing more comes, and after how many seconds.
+        faults: way → why it could not go on, for the person at the page.
+        error: why the whole could not, only where `state` is FAILED.
+        seconds: since the start; stands still once it has ended.
+    """
+
+    state: ChainState
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    partial: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    ended: Mapping[Way, float] = field(default_factory=dict)
+    faults: Mapping[Way, str] = field(default_factory=dict)
+    error: str | None = None
+    seconds: float = 0.0
+
+    def read(self, request: WaysRequest, run_id: str, way: Way) -> Answer:
+        """The way's answer, as far as it has come."""
+        return read_answer(
+            way, request.prompt, self.rows, request.recipe, request.constitution, run_id
+        )
+
+    def list_partial(self, recipe: WaysRecipe, way: Way) -> dict[int, str]:
+        """Samples of a way that are being written."""
+        found = ((s, self.partial.get((STEPS[way], s))) for s in list_samples(way, recipe))
+        return {sample: text for sample, text in found if text is not None}
+
+    def is_live(self, way: Way) -> bool:
+        """Whether more may still come to this way."""
+        return self.state.is_live and way not in self.ended
+
+
+class WaysBuffer:
+    """What a running comparison has brought so far. Safe to use from any thread.
+
+    Its writing half is the observer that `ways.Asking` reports to.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._state = ChainState.STARTING
+        self._rows: dict[str, Row] = {}
+        self._pieces: dict[tuple[str, int], list[str]] = {}
+        self._ended: dict[Way, float] = {}
+        self._faults: dict[Way, str] = {}
+        self._error: str | None = None
+        self._started = time.monotonic()
+        self._seconds: float | None = None
+
+    @classmethod
+    def of_ended(cls, snapshot: WaysSnapshot) -> WaysBuffer:
+        """The buffer of a comparison that ended earlier."""
+        buffer = cls()
+        buffer._rows, buffer._faults = dict(snapshot.rows), dict(snapshot.faults)
+        buffer._ended = dict(snapshot.ended)
+        buffer.end(snapshot.state, snapshot.error)
+        buffer._seconds = snapshot.seconds
+        return buffer
+
+    def started(self, step: str, sample: int) -> None:
+        """A sample is asked for; its text follows."""
+        with self._lock:
+            if self._state.is_live:
+                self._state = ChainState.RUNNING
+                self._pieces[step, sample] = []
+
+    def text(self, step: str, sample: int, delta: str) -> None:
+        """More text of a sample."""
+        with self._lock:
+            if self._state.is_live:
+                self._pieces.setdefault((step, sample), []).append(delta)
+
+    def row(self, row: Row) -> None:
+        """A row is durable; it takes the place of what was streamed."""
+        with self._lock:
+            if self._state.is_live:
+                self._state = ChainState.RUNNING
+                self._rows[row.row_id] = row
+                self._pieces.pop((row.step, row.sample), None)
+
+    def way_ended(self, way: Way, fault: str | None = None) -> None:
+        """Nothing more comes to this way."""
+        with self._lock:
+            if self._state.is_live:
+                self._ended[way] = time.monotonic() - self._started
+                if fault is not None:
+                    self._faults[way] = fault
+
+    def end(self, state: ChainState, error: str | None = None) -> None:
+        """Close the buffer; the first end counts."""
+        with self._lock:
+            if self._state.is_live:
+                self._state, self._error = state, error
+                self._seconds = time.monotonic() - self._started
+
+    def snapshot(self) -> WaysSnapshot:
+        """What is there now."""
+        with self._lock:
+            now = time.monotonic() - self._started
+            return WaysSnapshot(
+                state=self._state,
+                rows=dict(self._rows),
+                partial={key: "".join(pieces) for key, pieces in self._pieces.items()},
+                ended=dict(self._ended),
+                faults=dict(self._faults),
+                error=self._error,
+                seconds=now if self._seconds is None else self._seconds,
+            )
+
+
+# What a comparison's thread does: id, what was asked for, where to write.
+Work = Callable[[str, WaysRequest, WaysBuffer], Awaitable[None]]
+
+
+class LiveWays:
+    """One comparison on one thread with an event loop of its own."""
+
+    def __init__(self, ways_id: str, request: WaysRequest, work: Work) -> None:
+        self.id = ways_id
+        self.request = request
+        self._work = work
+        self._buffer = WaysBuffer()
+        self._lock = threading.Lock()
+        self._cancel: Callable[[], object] | None = None
+        self._stopped = False
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name=f"ways-{ways_id}", daemon=True
+        )
+
+    @classmethod
+    def of_ended(cls, ways_id: str, request: WaysRequest, snapshot: WaysSnapshot) -> LiveWays:
+        """A comparison that ended earlier, to be shown again; it has nothing to start."""
+        ways = cls(ways_id, request, _do_nothing)
+        ways._buffer = WaysBuffer.of_ended(snapshot)
+        return ways
+
+    @property
+    def run_id(self) -> str:
+        """The run that keeps it."""
+        return f"{RUN_PREFIX}{self.id}"
+
+    def start(self) -> None:
+        """Begin. Returns at once."""
+        self._thread.start()
+
+    def snapshot(self) -> WaysSnapshot:
+        """What there is to show now."""
+        return self._buffer.snapshot()
+
+    def stop(self) -> None:
+        """End it now: open responses are closed, not read to their next token."""
+        with self._lock:
+            self._stopped = True
+            if self._cancel is not None:
+                self._cancel()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the thread has ended, `timeout` seconds at most."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    async def _run(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        with self._lock:
+            if self._stopped:
+                self._buffer.end(ChainState.STOPPED)
+                return
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            await self._work(self.id, self.request, self._buffer)
+        except (asyncio.CancelledError, Cancelled):
+            self._buffer.end(ChainState.STOPPED)
+        except CaiError as error:
+            self._buffer.end(ChainState.FAILED, str(error))
+        except Exception as error:  # nobody above this thread would hear of it
+            log.exception("comparison %s ended on an unforeseen error", self.id)
+            self._buffer.end(
+                ChainState.FAILED,
+                f"Playground: the comparison ended on an unforeseen {type(error).__name__}. "
+                "What was finished is kept; the terminal that runs the app shows the details.",
+            )
+        else:
+            self._buffer.end(ChainState.FINISHED)
+        finally:
+            with self._lock:  # the loop closes next; a stop from now on has nothing to cancel
+                self._cancel = None
+
+
+class WaysHub:
+    """The comparisons of this process by id, so that a URL finds its comparison again.
+
+    At most `max_live` run at once, and at most `max_kept` are remembered, of which the oldest
+    ended ones are forgotten first.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        load: Callable[[str], LiveWays | None],
+        *,
+        max_live: int = 2,
+        max_kept: int = 50,
+    ) -> None:
+        """
+        Args:
+            load: finds an ended comparison that is not in memory.
+        """
+        self._work, self._load = work, load
+        self._max_live, self._max_kept = max_live, max_kept
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, LiveWays] = OrderedDict()
+
+    def start(self, request: WaysRequest) -> LiveWays:
+        """Start a comparison.
+
+        Raises:
+            CaiError: `max_live` are running already.
+        """
+        with self._lock:
+            live = sum(ways.snapshot().state.is_live for ways in self._held.values())
+            if live >= self._max_live:
+                raise CaiError(
+                    f"Playground: {live} comparisons are running, the most at once. "
+                    "Wait for one to end, or stop one."
+                )
+            ways = LiveWays(secrets.token_hex(6), request, self._work)
+            self._held[ways.id] = ways
+            self._forget_oldest()
+        ways.start()
+        return ways
+
+    def get(self, ways_id: str) -> LiveWays | None:
+        """The comparison of that id, from memory or from where it is kept; None without either.
+
+        Any text may come in here: an id is a part of a URL, and of a folder's name.
+        """
+        if not _ID.fullmatch(ways_id):
+            return None
+        with self._lock:
+            ways = self._held.get(ways_id)
+        if ways is None and (ways := self._load(ways_id)) is not None:
+            with self._lock:
+                ways = self._held.setdefault(ways_id, ways)
+                self._forget_oldest()
+        return ways
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop every comparison and wait for the threads."""
+        with self._lock:
+            held = list(self._held.values())
+        for ways in held:
+            ways.stop()
+        for ways in held:
+            ways.join(timeout)
+
+    def _forget_oldest(self) -> None:
+        ended = [i for i, ways in self._held.items() if not ways.snapshot().state.is_live]
+        for ways_id in ended[: max(0, len(self._held) - self._max_kept)]:
+            del self._held[ways_id]
+
+
+async def _do_nothing(ways_id: str, request: WaysRequest, buffer: WaysBuffer) -> None:
+    del ways_id, request, buffer
