@@ -1,7 +1,7 @@
 """The command line: `python -m cai_core COMMAND`. Each command lives in a module of its own.
 
-Exit codes: 0 done, 1 done and not well (`lint`, `qualify`), 2 bad input or a server that is gone
-(one message on stderr, no traceback), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 done and not well (`lint`, `qualify`, `drift --gate`), 2 bad input or a server
+that is gone (one message on stderr, no traceback), 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from cai_core import __version__
 from cai_core.commands import (
     constitution,
     doctor,
+    drift,
+    evaluate,
     importing,
     index,
     jobs,
@@ -24,11 +26,13 @@ from cai_core.commands import (
     models,
     prompts,
     qualify,
+    reviews,
     revise,
     reward,
     run,
     verify,
     vllm,
+    ways,
 )
 from cai_core.demo_world import cli as demo_cli
 from cai_core.errors import CaiError
@@ -48,7 +52,11 @@ def build_parser() -> argparse.ArgumentParser:
         loop,
         jobs,
         labels,
+        reviews,
         qualify,
+        ways,
+        evaluate,
+        drift,
         prompts,
         constitution,
         lint,

@@ -17,6 +17,7 @@ from ui.explorer_list import (
     show_total,
 )
 from ui.harm import show_harmful_toggle
+from ui.import_panel import import_button, is_importing, show_import
 from ui.look import build_error, show_title
 
 st.html(STYLE)
@@ -24,6 +25,9 @@ show_title(
     "Critiques",
     "Every round of critique and revision: find the ones that matter, and read their chains.",
 )
+if is_importing():
+    show_import()
+    st.stop()
 try:
     index = services.index()
     chosen = parse_filter(st.query_params)
@@ -40,6 +44,7 @@ filter_fields(chosen, page.facets)
 with st.container(horizontal=True, vertical_alignment="center", key="list_head"):
     show_total(chosen, page)
     show_harmful = show_harmful_toggle()
+    import_button("critiques_import")
 if page.rounds:
     show_rounds(page, show_harmful=show_harmful)
     show_paging(page, after)

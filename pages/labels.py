@@ -5,6 +5,7 @@ import streamlit as st
 from cai_core.errors import CaiError
 from ui.explorer_links import PLAYGROUND
 from ui.explorer_list import STYLE as LIST_STYLE
+from ui.import_panel import import_button, is_importing, show_import
 from ui.labels_address import BESIDE, LABEL, LIST, RUN, VIEW, go_to, parse_label_filter
 from ui.labels_data import list_runs, load_labels
 from ui.labels_detail import show_comparison
@@ -19,6 +20,9 @@ show_title(
     "Labels",
     "How good a run’s preference labels are: look before anyone trains on them.",
 )
+if is_importing():
+    show_import()
+    st.stop()
 runs = list_runs()
 if not runs:
     st.html(
@@ -27,6 +31,7 @@ if not runs:
     )
     if st.button("Go to the runs", key="labels_to_runs", type="primary"):
         st.switch_page(PLAYGROUND.with_name("runs.py"))
+    import_button("labels_import")
     st.stop()
 
 asked = st.query_params.get(RUN, "")
@@ -38,7 +43,7 @@ others = [one for one in runs if one != run]
 wanted = st.query_params.get(BESIDE, "")
 beside = wanted if wanted in others else ""
 st.session_state["labels_run"], st.session_state["labels_beside"] = run, beside or None
-with st.container(horizontal=True, key="labels_runs"):
+with st.container(horizontal=True, vertical_alignment="bottom", key="labels_runs"):
     st.selectbox(
         "Run",
         runs,
@@ -54,6 +59,7 @@ with st.container(horizontal=True, key="labels_runs"):
         on_change=lambda: go_to(BESIDE, st.session_state["labels_beside"] or ""),
         help="Cohen’s kappa of the verdicts about the same comparisons.",
     )
+    import_button("labels_import")
 try:
     with st.spinner("Reading the labels …", show_time=True):
         study = load_labels(run, beside)

@@ -26,7 +26,19 @@ WRITERS = {
     "cai_core.jobs.run_files": {"set_state", "write_inputs", "bury"},
     "cai_core.jobs.tombstone": {"write_tombstone", "clear_folder"},
     "cai_core.pipeline.import_samples": {"import_anthropic_samples"},
+    "cai_core.pipeline.import_run": {"import_files", "write_import"},
+    "cai_core.pipeline.import_outputs": {
+        "copy_files",
+        "write_rows",
+        "write_preferences",
+        "write_questions",
+        "write_summary",
+        "write_rejected",
+    },
     "cai_core.pipeline.interactive": {"run_live"},
+    "cai_core.workspace.review_queues": {"write_queue"},
+    "cai_core.workspace.review_claims": {"hold_claims"},
+    "cai_core.workspace.opinions": {"write_opinion"},
     "cai_core.pipeline.ways_interactive": {"run_live_ways"},
 }
 HUBS = {"hub", "ways_hub"}

@@ -31,7 +31,7 @@ def export_labels(
         WorkspaceError: the run made no labels, or `out` cannot be written.
     """
     require(actor, AccessRole.REVIEWER, "export labels")
-    run = open_run(workspace / "runs" / run_id, kind="label")
+    run = open_run(workspace / "runs" / run_id)
     labels = list(read_labels(run.path))
     if not out.parent.is_dir():
         raise WorkspaceError(f"{out.parent}: no such folder. Make it, or choose another.")

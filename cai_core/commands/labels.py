@@ -77,11 +77,15 @@ def run_export(args: argparse.Namespace) -> int:
 
 def _open(beginning: str) -> Run:
     workspace = get_workspace()
-    return open_run(workspace / "runs" / find_run(workspace, beginning), kind="label")
+    run = open_run(workspace / "runs" / find_run(workspace, beginning))
+    # An import may hold labels, too; others are told what they are.
+    return run if run.kind == "import" else open_run(run.path, kind="label")
 
 
 def _count_answers(run: Run) -> dict[str, int]:
-    """Of the rows, so that a run that stopped shows why."""
+    """Of the rows, so that a run that stopped shows why; nobody was asked for an import."""
+    if run.kind == "import":
+        return {}
     least_mass = parse_label_recipe(run.recipe).least_mass
     told: Counter[str] = Counter()
     for row in RowIndex(run, STEP).values():

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from cai_core.constitution import load_constitution
 from cai_core.errors import CaiError, ConstitutionError, WorkspaceError
+from cai_core.pipeline.evaluate import KIND as EVALUATE_KIND
+from cai_core.pipeline.evaluate_plan import STEP as EVALUATE_STEP
 from cai_core.pipeline.frozen_prompts import load_frozen_prompts
 from cai_core.pipeline.prompt_file import prompts_hash
 from cai_core.workspace.events import Topic, get_journal_path, read_events
@@ -171,7 +173,7 @@ def _check_rows(run: Run, tally: _Tally) -> Iterator[str]:
     for file in run.row_files():
         yield from _check_seal(file)
         match = ROW_FILE.fullmatch(file.path.name)
-        chains = run.kind in CHAIN_KINDS and match is not None and match["step"] == CHAIN_STEP
+        checked = match is not None and match["step"] == _find_step(run)
         for line in read_lines(file.path, limit=file.limit):
             if is_header(line, file.path):
                 continue
@@ -179,8 +181,15 @@ def _check_rows(run: Run, tally: _Tally) -> Iterator[str]:
             where = f"{file.path}:{line.number}"
             if line.record is None:
                 yield f"{where}: damaged, {line.damage}. It is skipped; resume the run to redo it."
-            elif chains:
+            elif checked:
                 yield from (f"{where}: {problem}" for problem in _check_row(run, line, seen))
+
+
+def _find_step(run: Run) -> str | None:
+    """The step whose rows are checked one by one; None where a run of its kind has none."""
+    if run.kind in CHAIN_KINDS:
+        return CHAIN_STEP
+    return EVALUATE_STEP if run.kind == EVALUATE_KIND else None
 
 
 def _check_seal(file: RowFile) -> Iterator[str]:

@@ -13,6 +13,7 @@ from cai_core.inference.model_url import is_url
 from cai_core.jobs.plan_names import RUN, check_model
 from cai_core.jobs.run_ids import build_run_id
 from cai_core.jobs.spec import RunSpec, check_model_url
+from cai_core.pipeline.evaluate_recipe import EvaluateRecipe, parse_evaluate_recipe
 from cai_core.pipeline.inputs import FOLDER as INPUTS
 from cai_core.pipeline.label_recipe import LabelRecipe, parse_label_recipe
 from cai_core.pipeline.recipe import ReviseRecipe, parse_revise_recipe
@@ -22,7 +23,8 @@ from cai_core.training.reward_recipe import RewardRecipe, parse_reward_recipe
 from cai_core.training.rl_recipe import RlRecipe, parse_rl_recipe
 from cai_core.workspace.runs import Run
 
-Recipe = ReviseRecipe | SftRecipe | LabelRecipe | RewardRecipe | DpoRecipe | RlRecipe
+Asking = ReviseRecipe | RlRecipe | EvaluateRecipe
+Recipe = Asking | SftRecipe | LabelRecipe | RewardRecipe | DpoRecipe
 
 _BLOCK = 1 << 20
 _OWN_HASH = re.compile(r"-[0-9a-f]{8,12}$")
@@ -33,10 +35,11 @@ _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Recipe]] = {
     "reward": parse_reward_recipe,
     "dpo": parse_dpo_recipe,
     "rl": parse_rl_recipe,
+    "evaluate": parse_evaluate_recipe,
 }
 CLONED_KINDS = frozenset(_PARSERS)
 # Keys that name a model; an rl run's rewards name more.
-MODELS = ("base", "model", "critic_model", "feedback_model")
+MODELS = ("base", "model", "critic_model", "feedback_model", "judge")
 _REWARD_MODEL = re.compile(r"rewards\.\d+\.model")
 # What stands for the inputs, which are copied and cannot be others.
 _CONSTITUTION = ("constitution", "constitution_hash")
@@ -45,9 +48,19 @@ _OF_INPUTS: Mapping[str, tuple[str, ...]] = {
     "revise": (*_CONSTITUTION, *_PROMPTS, "few_shot_hash", "limit"),
     "label": (*_CONSTITUTION, "few_shot_hash", "human_hash"),
     "rl": (*_CONSTITUTION, *_PROMPTS),
+    "evaluate": (
+        *_CONSTITUTION,
+        "system_constitution",
+        "system_constitution_hash",
+        "suite",
+        "suite_hash",
+        "limit",
+        "rubric",
+        "rubric_hash",
+    ),
 }
 # Follow from what they are hashes of.
-_HASHES = ("base_hash", "model_hash")
+_HASHES = ("base_hash", "model_hash", "human_hash")
 
 
 def build_clone(
@@ -84,7 +97,7 @@ def build_clone(
     for name in _list_models(recipe):
         if is_url(name):
             check_model_url(name)
-    sources = () if isinstance(parsed, ReviseRecipe | RlRecipe) else parsed.parents
+    sources = () if isinstance(parsed, Asking) else parsed.parents
     for name in sources:
         _check_run_name(name)
     parents = tuple(dict.fromkeys([*sources, *_find_makers(run, recipe)]))

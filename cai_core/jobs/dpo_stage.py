@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from cai_core.jobs.preference_sources import build_run_dataset
+from cai_core.jobs.preference_sources import build_run_dataset, load_run_people
 from cai_core.training.dpo_recipe import parse_dpo_recipe
 from cai_core.workspace.runs import Run
 
@@ -16,10 +16,12 @@ def run_dpo(run: Run, workspace: Path) -> None:
     """Do the run's work, or go on with it; its status tells how it ended.
 
     Raises:
-        CaiError: as `training.dpo.run_dpo`; WorkspaceError where a run has no labels.
+        CaiError: as `training.dpo.run_dpo`; WorkspaceError where a run has no labels;
+            RunMismatchError where what people say is not what the recipe names.
     """
     from cai_core.training import dpo
 
     recipe = parse_dpo_recipe(run.recipe)
-    result = dpo.run_dpo(run, lambda: build_run_dataset(recipe, workspace))
+    people = load_run_people(recipe, run)
+    result = dpo.run_dpo(run, lambda: build_run_dataset(recipe, workspace, people))
     log.info("%d steps, loss %s, %.0f s", result.steps, result.loss, result.seconds)

@@ -179,14 +179,16 @@ def _build(kind: str, told: str, workspace: Path, stamps: tuple[tuple[int, int],
         prompt = sum(len(turn["content"]) for turn in pair.conversation)
         lengths += [assume_prompt_length(prompt + len(t)) for t in (pair.chosen, pair.rejected)]
     taken = " + ".join(f"{one.taken:,} labels of {one.run}" for one in dataset.counts)
+    reviewed = recipe.human_hash is not None
     return PairCount(
         pairs=len(dataset.examples),
         training=sum(pair.split == "train" for pair in dataset.examples),
         mean=sum(lengths) / max(1, len(lengths)),
         longest=max(lengths, default=0),
-        exact=True,
-        formula=f"{taken}, as they can be trained on",
-        basis=COUNTED,
+        exact=not reviewed,
+        formula=f"{taken}, as they can be trained on"
+        + ("; less what people disagree about" if reviewed else ""),
+        basis=f"{COUNTED}, at most" if reviewed else COUNTED,
         length_basis=f"{ASSUMED}: {CHARACTERS_A_TOKEN} characters a token",
     )
 

@@ -16,6 +16,7 @@ from cai_core.jobs.forecast import (
     parse_forecast,
 )
 from cai_core.jobs.forecast_counts import Plans
+from cai_core.jobs.forecast_evaluate import forecast_evaluate
 from cai_core.jobs.forecast_label import forecast_label
 from cai_core.jobs.forecast_machine import Machine, read_machine
 from cai_core.jobs.forecast_pairs import forecast_pairs
@@ -30,6 +31,8 @@ from cai_core.workspace.files import replace_file
 from cai_core.workspace.journal import FORMAT
 
 FILE = "forecast.json"
+# Kinds whose worker asks a server, which is another process.
+_ASKING = frozenset({"revise", "label", "rl", "evaluate"})
 # Left free: the workspace's indexes and logs grow, and a full disk stops every run.
 DISK_RESERVE = 500 * 10**6
 _LESS = "set gradient_checkpointing, or use method lora."
@@ -158,6 +161,8 @@ def _forecast(spec: RunSpec, known: Known) -> Forecast:
                 return forecast_sft(spec, known)
             case "label":
                 return forecast_label(spec, known)
+            case "evaluate":
+                return forecast_evaluate(spec, known)
             case "reward" | "dpo":
                 return forecast_pairs(spec, known)
             case "rl":
@@ -185,7 +190,7 @@ def _check_memory(forecast: Forecast, memory: float, machine: Machine) -> list[s
 def _compare(forecast: Forecast, name: str, usage: Usage) -> Compared:
     figure, wanted = forecast.figures[name], forecast.figures[name].value
     shown = name
-    if name == "memory" and forecast.kind in ("revise", "label", "rl") and not forecast.on_gpu:
+    if name == "memory" and forecast.kind in _ASKING and not forecast.on_gpu:
         # Of the worker alone: the server is another process, which serves others, too.
         own = [part.size for part in forecast.parts if part.name not in SERVER_PARTS]
         shown, wanted = "worker's memory", sum(own) if own else None

@@ -21,7 +21,7 @@ from cai_core.pipeline.inputs import CONSTITUTION, FOLDER
 from cai_core.pipeline.label import STEP
 from cai_core.pipeline.label_building import compute_mean_prob, read_rows
 from cai_core.pipeline.label_inputs import HUMAN
-from cai_core.pipeline.label_recipe import LabelRecipe, parse_label_recipe
+from cai_core.pipeline.label_recipe import ComparisonSource, LabelRecipe, parse_label_recipe
 from cai_core.pipeline.label_records import LABELS, LabelRecord, read_labels
 from cai_core.pipeline.labels import parse_prob
 from cai_core.records import Constitution, Principle, Verdict
@@ -72,7 +72,7 @@ def list_human_files(run_folders: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def load_study(run_folder: Path, human_files: Iterable[Path] = (), beside: str = "") -> LabelStudy:
-    """Read a run's labels and all that is known of them.
+    """Read a run's labels, a `label` run's or an import's, and all that is known of them.
 
     Args:
         human_files: files of people's labels, of any run; they are the truth of the comparisons
@@ -83,9 +83,8 @@ def load_study(run_folder: Path, human_files: Iterable[Path] = (), beside: str =
         WorkspaceError: the run has no labels, or a file of it is damaged.
         ConstitutionError: its constitution cannot be read.
     """
-    run = open_run(run_folder, kind="label")
-    recipe = parse_label_recipe(run.recipe)
-    constitution = load_constitution(run.path / FOLDER / CONSTITUTION)
+    run = open_run(run_folder)
+    recipe, constitution = _load_recipe(run)
     labels = list(read_labels(run.path))
     humans, unread = _load_humans(human_files)
     other: Mapping[str, Verdict] = {}
@@ -147,6 +146,20 @@ def list_answers(study: LabelStudy, one: ExaminedLabel) -> list[Row]:
         for order in (0, 1)
     )
     return [row for row_id in ids if (row := study.rows.get(row_id)) is not None]
+
+
+def _load_recipe(run: Run) -> tuple[LabelRecipe, Constitution]:
+    """How the labels were asked for, and under what; of an import nobody knows either."""
+    if run.kind != "import":
+        recipe = parse_label_recipe(open_run(run.path, kind="label").recipe)
+        return recipe, load_constitution(run.path / FOLDER / CONSTITUTION)
+    unknown = LabelRecipe(
+        sources=(ComparisonSource(run=run.run_id),),
+        feedback_model="imported",
+        constitution="imported",
+        constitution_hash="unknown",
+    )
+    return unknown, Constitution(name="imported", description="", principles=())
 
 
 def _load_humans(paths: Iterable[Path]) -> tuple[dict[str, HumanLabel], list[str]]:

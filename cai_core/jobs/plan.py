@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 from cai_core.constitution.model import NAME_PATTERN, NAME_RULE
 from cai_core.errors import CaiError, RecipeError
+from cai_core.jobs.plan_evaluate import KEYS as EVALUATE_KEYS
+from cai_core.jobs.plan_evaluate import EvaluatePlan, parse_evaluate
 from cai_core.jobs.plan_rlaif import KINDS as RLAIF_KINDS
 from cai_core.jobs.plan_rlaif import RlaifKind, RlaifPlan, list_keys, parse_rlaif
 from cai_core.jobs.plan_yaml import parse_yaml
@@ -79,6 +81,9 @@ class SftPlan:
     kind: Literal["sft"] = "sft"
 
 
+AnyPlan = RevisePlan | SftPlan | RlaifPlan | EvaluatePlan
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What could be read of a plan file.
@@ -89,7 +94,7 @@ class Plan:
     """
 
     name: str
-    runs: tuple[RevisePlan | SftPlan | RlaifPlan, ...]
+    runs: tuple[AnyPlan, ...]
     names: tuple[str, ...]
 
 
@@ -144,7 +149,7 @@ def parse_plan(text: str, source: str, faults: Faults) -> Plan:
         faults.add("", "runs", "is no list of runs. Begin each one with `- name:`.")
         entries = []
     names: list[str] = []
-    runs: list[RevisePlan | SftPlan | RlaifPlan] = []
+    runs: list[AnyPlan] = []
     for number, entry in enumerate(entries, start=1):
         read = _read_run(entry, number, names, faults)
         if read is not None:
@@ -152,9 +157,7 @@ def parse_plan(text: str, source: str, faults: Faults) -> Plan:
     return Plan(name=name, runs=tuple(runs), names=tuple(names))
 
 
-def _read_run(
-    entry: object, number: int, names: list[str], faults: Faults
-) -> RevisePlan | SftPlan | RlaifPlan | None:
+def _read_run(entry: object, number: int, names: list[str], faults: Faults) -> AnyPlan | None:
     """One run, None where it has a fault; its name joins `names`."""
     before = len(faults)
     if not isinstance(entry, dict):
@@ -165,7 +168,7 @@ def _read_run(
     if name and name in names:
         faults.add(shown, "name", "is another run's too. Choose another name.")
     names.append(name)
-    read: RevisePlan | SftPlan | RlaifPlan | None = None
+    read: AnyPlan | None = None
     match entry.get("kind"):
         case "revise":
             read = _read_revise(name, entry, faults)
@@ -173,8 +176,10 @@ def _read_run(
             read = _read_sft(name, entry, faults)
         case "label" | "reward" | "dpo" | "rl" as kind:
             read = _read_rlaif(name, kind, entry, faults)
+        case "evaluate":
+            read = _read_evaluate(name, entry, faults)
         case kind:
-            known = ", ".join(("revise", "sft", *RLAIF_KINDS))
+            known = ", ".join(("revise", "sft", *RLAIF_KINDS, "evaluate"))
             faults.add(shown, "kind", f"is {kind!r}. Use one of {known}.")
     return read if len(faults) == before else None
 
@@ -264,6 +269,18 @@ def _read_rlaif(
         values["where"] = where
     try:
         return parse_rlaif(name, kind, values)
+    except RecipeError as error:
+        faults.add(name, "", str(error))
+        return None
+
+
+def _read_evaluate(name: str, entry: Mapping[str, Any], faults: Faults) -> EvaluatePlan | None:
+    before = len(faults)
+    _check_keys(entry, EVALUATE_KEYS, name, "", faults)
+    if len(faults) > before:
+        return None
+    try:
+        return parse_evaluate(name, entry)
     except RecipeError as error:
         faults.add(name, "", str(error))
         return None

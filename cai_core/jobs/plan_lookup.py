@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cai_core.constitution.importers import load_official_constitution
 from cai_core.constitution.store import SHIPPED as CONSTITUTIONS
 from cai_core.errors import PromptFileError, RecipeError, RunMismatchError
+from cai_core.evaluation.suites import Suite
 from cai_core.inference.endpoints import EndpointBook, ModelRole
 from cai_core.inference.model_folder import DEMO, compute_weights_hash, resolve_model
 from cai_core.inference.model_url import is_url
+from cai_core.jobs.evaluate_suites import find_suite
 from cai_core.jobs.plan import Faults, Plan, Where
 from cai_core.jobs.plan_names import RUN, check_model, check_place, is_hub_id
 from cai_core.jobs.spec import RunSpec, check_model_url
+from cai_core.pipeline.connect import resolve_config
+from cai_core.pipeline.judge_rubric import Rubric, find_rubric
 from cai_core.pipeline.prompt_sets import FoundPrompts, resolve_prompts, select_prompts
 from cai_core.records import Constitution
 from cai_core.workspace.endpoints import load_book
+from cai_core.workspace.review_queues import load_queue
+from cai_core.workspace.review_votes import Vote, read_votes
 from cai_core.workspace.runs import open_run
 from cai_core.workspace.versions import resolve_constitution
 
@@ -66,6 +73,24 @@ class Lookup:
             )
         return FoundPrompts(label=f"{found.label}{where}", prompts=chosen)
 
+    def find_suite(self, names: Sequence[str]) -> Suite:
+        """The suites of these names as one."""
+        for name in names:
+            if self._names_only:
+                check_place(name, self._folder)
+        return find_suite(names, self._workspace, self._folder)
+
+    def find_rubric(self, name: str) -> Rubric:
+        """A shipped rubric, or a file."""
+        return find_rubric(str(self.find_file(name)))
+
+    def is_served_here(self, model: str | None) -> bool:
+        """Whether the bundled server serves it, be it there yet or not."""
+        if model is None:
+            return False
+        config = resolve_config(model, self._workspace)
+        return config.kind == "bundled" and not is_hub_id(config.model)
+
     def find_constitution(self, name: str) -> Constitution:
         """A constitution by its name, NAME@HASH, or file."""
         if self._names_only:
@@ -81,6 +106,11 @@ class Lookup:
         if self._names_only:
             check_place(name, self._folder)
         return self._look_beside(name) or Path(name)
+
+    def find_votes(self, queue: str) -> tuple[Vote, ...]:
+        """The votes of a review queue of this workspace, as they stand."""
+        load_queue(self._workspace, queue)
+        return read_votes(self._workspace, queue)
 
     def find_role(self, role: ModelRole) -> str:
         """The endpoint that plays a role in this workspace."""

@@ -6,7 +6,8 @@
          rewards: [{kind: reward-model, model: "run:rm"}]}
       - {name: dpo, kind: dpo, base: "run:sl", sources: [{run: labels}]}
 
-An entry has its recipe's own keys, except that names stand in the place of hashes.
+An entry has its recipe's own keys, except that names stand in the place of hashes. `human` is a
+file of people's labels, or `queue:ID` for the votes of a review queue as they stand.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Recipe]] = {
 _FILLED = ("constitution_hash", "few_shot_hash", "human_hash", "prompts_hash")
 _FILES: Mapping[str, tuple[str, ...]] = {
     "label": ("few_shot", "human"),
-    "reward": (),
-    "dpo": (),
+    "reward": ("human",),
+    "dpo": ("human",),
     "rl": ("where",),
 }
 
@@ -83,6 +84,8 @@ def parse_rlaif(name: str, kind: RlaifKind, entry: Mapping[str, Any]) -> RlaifPl
     left_out = {"name", "kind", *_FILES[kind]}
     values = {key: value for key, value in entry.items() if key not in left_out}
     known = {item.name for item in fields(_TYPES[kind])}
+    if "human" in files and kind != "label":
+        values["human_hash"] = LATER
     if kind == "label":
         values.setdefault("feedback_model", LATER)
     if kind == "rl":

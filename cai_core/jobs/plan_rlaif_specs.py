@@ -13,10 +13,20 @@ from cai_core.jobs.plan_lookup import Lookup
 from cai_core.jobs.plan_names import RUN
 from cai_core.jobs.plan_rlaif import LATER, RlaifPlan
 from cai_core.pipeline.frozen_prompts import encode_prompts
-from cai_core.pipeline.human_labels import HumanLabel, human_labels_hash, load_human_labels
+from cai_core.pipeline.human_labels import (
+    HumanLabel,
+    People,
+    build_people,
+    human_labels_hash,
+    list_people,
+    load_human_labels,
+    load_people,
+    people_hash,
+    settle_people,
+)
 from cai_core.pipeline.inputs import CONSTITUTION, PROMPTS
 from cai_core.pipeline.label_few_shot import label_few_shot_hash, load_label_few_shot
-from cai_core.pipeline.label_inputs import LabelInputs, build_label_inputs
+from cai_core.pipeline.label_inputs import HUMAN, LabelInputs, build_label_inputs
 from cai_core.pipeline.label_recipe import LabelRecipe, resolve_label_principles
 from cai_core.pipeline.prompt_file import prompts_hash
 from cai_core.records import Constitution, Prompt
@@ -24,6 +34,10 @@ from cai_core.training.dpo_recipe import DpoRecipe
 from cai_core.training.reward_recipe import RewardRecipe
 from cai_core.training.rl_prompts import choose_prompts
 from cai_core.training.rl_recipe import JudgeReward, ModelReward, RewardSource, RlRecipe
+from cai_core.workspace.journal import encode_record
+
+# Before a review queue's id, in the place of a file of people's labels.
+QUEUE = "queue:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,7 @@ def _build_label(run: RlaifPlan, recipe: LabelRecipe, lookup: Lookup) -> Made | 
         few_shot = _load_few_shot(run, recipe, lookup)
     with faults.catch(run.name, "human"):
         if "human" in run.files:
-            human = load_human_labels(lookup.find_file(run.files["human"]))
+            human = _load_settled(run.files["human"], lookup)
     if len(faults) > before or constitution is None:
         return None
     with faults.catch(run.name, ""):
@@ -100,22 +114,52 @@ def _load_few_shot(
     return tuple(load_label_few_shot(path, template=recipe.template, reasoned=recipe.reasoned))
 
 
+def _load_settled(name: str, lookup: Lookup) -> Mapping[str, HumanLabel]:
+    """One label a comparison; those on which a queue's reviewers disagree are left to the model."""
+    if name.startswith(QUEUE):
+        return settle_people(_load_people(name, lookup), "drop")
+    return load_human_labels(lookup.find_file(name))
+
+
+def _load_people(name: str, lookup: Lookup) -> People:
+    if not name.startswith(QUEUE):
+        return load_people(lookup.find_file(name))
+    people = build_people(lookup.find_votes(name.removeprefix(QUEUE)))
+    if not people:
+        raise RecipeError(f"{name}: nobody has voted there yet. Review some, or leave it out.")
+    return people
+
+
 def _build_pairs(run: RlaifPlan, recipe: RewardRecipe | DpoRecipe, lookup: Lookup) -> Made | None:
     faults, before = lookup.faults, len(lookup.faults)
     parents: list[str] = []
     sources = []
     for source in recipe.sources:
         with faults.catch(run.name, "sources"):
-            sources.append(replace(source, run=lookup.find_run(run.name, source.run, "label")))
+            found = lookup.find_run(run.name, source.run, "label", "import")
+            sources.append(replace(source, run=found))
     base = (recipe.base, recipe.base_hash)
     with faults.catch(run.name, "base"):
         base = lookup.find_base(run.name, recipe.base, recipe.base_hash, parents)
+    inputs: dict[str, Callable[[], Iterable[bytes]]] = {}
+    human_hash: str | None = None
+    with faults.catch(run.name, "human"):
+        if "human" in run.files:
+            people = _load_people(run.files["human"], lookup)
+            human_hash = people_hash(people)
+            inputs[HUMAN] = lambda: (encode_record(one.as_dict()) for one in list_people(people))
     if len(faults) > before:
         return None
     with faults.catch(run.name, ""):
-        recipe = replace(recipe, base=base[0], base_hash=base[1], sources=tuple(sources))
+        recipe = replace(
+            recipe,
+            base=base[0],
+            base_hash=base[1],
+            sources=tuple(sources),
+            human_hash=human_hash,
+        )
     runs = [source.run for source in recipe.sources]
-    return Made(recipe.as_dict(), tuple(dict.fromkeys([*runs, *parents])))
+    return Made(recipe.as_dict(), tuple(dict.fromkeys([*runs, *parents])), inputs)
 
 
 def _build_rl(run: RlaifPlan, recipe: RlRecipe, lookup: Lookup) -> Made | None:

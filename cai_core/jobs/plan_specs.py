@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from cai_core.errors import RecipeError
-from cai_core.jobs.plan import MAX_BYTES, Faults, RevisePlan, SftPlan, parse_plan
+from cai_core.jobs.plan import MAX_BYTES, AnyPlan, Faults, RevisePlan, SftPlan, parse_plan
+from cai_core.jobs.plan_evaluate import EvaluatePlan
+from cai_core.jobs.plan_evaluate_specs import build_evaluate
 from cai_core.jobs.plan_lookup import MODEL, Lookup
 from cai_core.jobs.plan_names import RUN
-from cai_core.jobs.plan_rlaif import RlaifPlan
 from cai_core.jobs.plan_rlaif_specs import Made, build_rlaif
 from cai_core.jobs.run_ids import build_run_id
 from cai_core.jobs.spec import RunSpec
@@ -78,12 +79,14 @@ def build_plan(
     return list(lookup.built.values())
 
 
-def _build(run: RevisePlan | SftPlan | RlaifPlan, lookup: Lookup) -> Made | None:
+def _build(run: AnyPlan, lookup: Lookup) -> Made | None:
     match run:
         case RevisePlan():
             return _build_revise(run, lookup)
         case SftPlan():
             return _build_sft(run, lookup)
+        case EvaluatePlan():
+            return build_evaluate(run, lookup)
     return build_rlaif(run, lookup)
 
 

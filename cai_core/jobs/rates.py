@@ -95,13 +95,14 @@ def find_rate(
 
 def get_model(kind: str, recipe: Mapping[str, Any]) -> str:
     """The model that a run of this kind works with, as its recipe names it."""
-    key = {"revise": "model", "label": "feedback_model"}.get(kind, "base")
+    key = {"revise": "model", "label": "feedback_model", "evaluate": "model"}.get(kind, "base")
     return str(recipe.get(key) or "")
 
 
 def _is_alike(kind: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two runs of a kind do the same for each row, but for models and sizes."""
-    keys = {"label": ("reasoned", "template"), "revise": ()}.get(kind, ("method",))
+    asked = {"label": ("reasoned", "template"), "revise": (), "evaluate": ("judge", "rubric")}
+    keys: tuple[str, ...] = asked.get(kind, ("method",))
     if any(one.get(key) != other.get(key) for key in keys):
         return False
     return kind != "rl" or _list_rewards(one) == _list_rewards(other)
@@ -119,7 +120,7 @@ def _rank(measured: Measured, recipe: Mapping[str, Any]) -> tuple[bool, bool, in
 
 
 def _name(measured: Measured) -> str:
-    what = {"revise": "rows", "label": "answers", "rl": "completions"}
+    what = {"revise": "rows", "label": "answers", "rl": "completions", "evaluate": "rows"}
     told = what.get(measured.kind, "examples")
     return f"run {measured.run_id} of this machine, {measured.rows:,} {told}"
 

@@ -14,8 +14,14 @@ from cai_core.workspace.runs import Run
 from cai_core.workspace.status import RunState, RunStatus
 
 # The kinds of run that a worker can do, and those that want the accelerator for themselves.
-KINDS = frozenset({"revise", "sft", "label", "reward", "dpo", "rl"})
+KINDS = frozenset({"revise", "sft", "label", "reward", "dpo", "rl", "evaluate"})
 TRAINING_KINDS = frozenset({"sft", "reward", "dpo", "rl"})
+# Kinds that only ask, and the keys of the models that they ask; the second may be None.
+_ASKED = {
+    "revise": ("model", "critic_model"),
+    "label": ("feedback_model", "critic_model"),
+    "evaluate": ("model", "judge"),
+}
 # What computes here shares one accelerator; what only asks servers elsewhere waits for them.
 Slot = Literal["accelerator", "remote"]
 ACCELERATOR_SLOTS, REMOTE_SLOTS = 1, 4
@@ -42,11 +48,11 @@ class Candidate:
 
 def find_slot(run: Run, workspace: Path) -> Slot:
     """The slot that a run takes: `remote` when all its models are servers elsewhere."""
-    if run.kind not in ("revise", "label"):
+    if run.kind not in _ASKED:
         return "accelerator"
     try:
-        key = "model" if run.kind == "revise" else "feedback_model"
-        model, critic = run.recipe.get(key), run.recipe.get("critic_model")
+        key, other = _ASKED[run.kind]
+        model, critic = run.recipe.get(key), run.recipe.get(other)
         configs = [resolve_config(name, workspace) for name in list_models(str(model), critic)]
     except (CaiError, AttributeError, TypeError, ValueError):  # also: a recipe of no such shape
         return "accelerator"  # its worker says what is wrong

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cai_core.errors import RecipeError
 from cai_core.jobs.dpo_stage import run_dpo
+from cai_core.jobs.evaluate_stage import run_evaluate
 from cai_core.jobs.label_stage import run_label
 from cai_core.jobs.reward_stage import run_reward
 from cai_core.pipeline.chain_records import read_chain_records
@@ -40,6 +41,8 @@ def run_stage(run: Run, workspace: Path) -> None:
             _run_sft(run, workspace)
         case "label":
             run_label(run, workspace)
+        case "evaluate":
+            run_evaluate(run, workspace)
         case "reward":
             run_reward(run, workspace)
         case "dpo":

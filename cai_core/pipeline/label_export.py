@@ -1,28 +1,29 @@
-"""Labels for others: JSONL, Parquet, or the columns that TRL's trainers read. Pure: gives bytes.
+"""Labels for others, with a data card of what they are worth. Pure: gives bytes.
 
-jsonl      every label, a LabelRecord a line
-parquet    the same, one row each; conversation and sources as JSON text
-trl        prompt, chosen, rejected (conversational), prob and margin, a JSON line each
+The formats, and how each is written, are those of every export (`exports.py`).
 """
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
-from cai_core.errors import CaiError
+from cai_core.pipeline.exports import FORMATS, HELD_OUT, ExportFormat, ExportTally, encode_export
 from cai_core.pipeline.label_counts import LabelCounts, count_labels
 from cai_core.pipeline.label_records import LabelRecord
-from cai_core.records import Message, Verdict
-from cai_core.workspace.journal import encode_record
+from cai_core.records import Verdict
 
-ExportFormat = Literal["jsonl", "parquet", "trl"]
-FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-HELD_OUT = "split:held-out"
-_JSON_COLUMNS = ("conversation", "source_a", "source_b")
+__all__ = [
+    "FORMATS",
+    "HELD_OUT",
+    "ExportFormat",
+    "TrlCounts",
+    "build_data_card",
+    "build_export",
+    "count_trl",
+    "trains",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class TrlCounts:
 
 
 def build_export(labels: Iterable[LabelRecord], format: ExportFormat) -> bytes:
-    """The labels as a file.
+    """The labels as a file; see `exports.encode_export`.
 
     With `trl` a row has `prob`, the (clamped) probability that `chosen` is preferred, in [0, 1]
     and mostly above 1/2, and `margin`, its distance to that of `rejected`, 2·prob − 1. Ties and
@@ -46,14 +47,7 @@ def build_export(labels: Iterable[LabelRecord], format: ExportFormat) -> bytes:
     Raises:
         CaiError: there is no such format.
     """
-    match format:
-        case "jsonl":
-            return b"".join(encode_record(label.as_dict()) for label in labels)
-        case "parquet":
-            return _build_parquet(labels)
-        case "trl":
-            return b"".join(encode_record(_build_pair(label)) for label in labels if trains(label))
-    raise CaiError(f"export format {format!r}: known are {', '.join(FORMATS)}.")
+    return b"".join(encode_export(labels, "comparisons", format, ExportTally()))
 
 
 def trains(label: LabelRecord) -> bool:
@@ -123,7 +117,7 @@ def build_data_card(
         *(f"| {name} | {_cell(value)} |" for name, value in (*_list_counts(counts), *measured)),
         "",
     ]
-    if format == "trl":
+    if format in ("trl", "trl-sft"):
         lines += _describe_trl(count_trl(labels))
     lines += [
         "## Limits",
@@ -146,56 +140,13 @@ def build_data_card(
     return "\n".join(lines)
 
 
-def _build_pair(label: LabelRecord) -> dict[str, Any]:
-    prob_a = label.prob_a_clamped if label.prob_a_clamped is not None else 0.5
-    first = label.verdict is Verdict.A
-    prob = prob_a if first else 1.0 - prob_a
-    chosen, rejected = label.response_a, label.response_b
-    if not first:
-        chosen, rejected = rejected, chosen
-    return {
-        "prompt": [turn.as_dict() for turn in label.conversation],
-        "chosen": [Message("assistant", chosen).as_dict()],
-        "rejected": [Message("assistant", rejected).as_dict()],
-        "prob": prob,
-        "margin": 2.0 * prob - 1.0,
-        "comparison_id": label.comparison_id,
-        "label_source": label.label_source,
-    }
-
-
-def _build_parquet(labels: Iterable[LabelRecord]) -> bytes:
-    import pyarrow as pa  # slow to load, and no other format needs it
-    import pyarrow.parquet as pq
-
-    rows = []
-    for label in labels:
-        row = label.as_dict()
-        for name in _JSON_COLUMNS:
-            row[name] = json.dumps(row[name], ensure_ascii=True)
-        rows.append({**row, "tags": list(label.tags), "principle_ids": list(label.principle_ids)})
-    texts, numbers = pa.list_(pa.string()), pa.float64()
-    types = {
-        "tags": texts,
-        "principle_ids": texts,
-        "reasoned": pa.bool_(),
-        **dict.fromkeys(_NUMBERS, numbers),
-    }
-    names = list(LabelRecord.__dataclass_fields__)
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
-    return file.getvalue()
-
-
-_NUMBERS = ("prob_a", "prob_a_clamped", "prob_a_first", "prob_a_second", "position_bias")
-
-
 def _describe(format: ExportFormat) -> str:
     return {
         "jsonl": "JSON lines",
         "parquet": "Parquet",
+        "csv": "CSV",
         "trl": "JSON lines with the columns that TRL's RewardTrainer and DPOTrainer read",
+        "trl-sft": "JSON lines with the columns that TRL's SFTTrainer reads",
     }[format]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +36,16 @@ class SampleChain:
     rounds: tuple[SampleRound, ...]
 
 
-def parse_chain(raw: bytes, stem: str, number: int) -> SampleChain:
-    """Read one line.
+def build_sample_chain(record: Mapping[str, Any], stem: str, number: int) -> SampleChain:
+    """Read one line's object.
 
     Args:
         stem: the file's name without its ending; part of the prompt's id.
         number: 1-based line number.
 
     Raises:
-        ImportFormatError: not UTF-8, cut, or a field is missing or of the wrong type.
+        ImportFormatError: a field is missing or of the wrong type.
     """
-    record = _parse_object(raw)
     conversation = parse_transcript(_text(record, "rl_prompt"))
     dataset = record.get("comparison_dataset")
     tags = (dataset,) if isinstance(dataset, str) else ()
@@ -61,22 +60,6 @@ def parse_chain(raw: bytes, stem: str, number: int) -> SampleChain:
         response=_text(responses[0], "sample", "initial_response"),
         rounds=tuple(_parse_round(entry, f"cst[{n}]") for n, entry in enumerate(rounds)),
     )
-
-
-def _parse_object(raw: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ImportFormatError(f"not UTF-8 at byte {error.start} of the line") from error
-    except json.JSONDecodeError as error:
-        raise ImportFormatError(
-            f"broken JSON at column {error.colno} ({error.msg}); the line may be cut"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ImportFormatError(f"broken JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise ImportFormatError("not a JSON object")
-    return record
 
 
 def _parse_round(entry: dict[str, Any], where: str) -> SampleRound:
@@ -96,13 +79,13 @@ def _parse_round(entry: dict[str, Any], where: str) -> SampleRound:
 
 
 def _text(record: object, key: str, where: str = "the line") -> str:
-    value = record.get(key) if isinstance(record, dict) else None
+    value = record.get(key) if isinstance(record, Mapping) else None
     if not isinstance(value, str):
         raise ImportFormatError(f"{where} has no text {key!r}")
     return value
 
 
-def _entries(record: dict[str, Any], key: str, count: int) -> list[dict[str, Any]]:
+def _entries(record: Mapping[str, Any], key: str, count: int) -> list[dict[str, Any]]:
     entries = record.get(key)
     if not isinstance(entries, list) or len(entries) != count:
         raise ImportFormatError(f"{key!r} is not a list of {count}")

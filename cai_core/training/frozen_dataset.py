@@ -42,6 +42,7 @@ class Freezable(Protocol):
 
 
 E = TypeVar("E", bound=Plain)
+T = TypeVar("T")
 
 
 def freeze_dataset(
@@ -85,8 +86,8 @@ def load_dataset_facts(outputs: Path) -> dict[str, Any]:
 
 
 def leave_out_long(
-    examples: Sequence[E], count_tokens: Callable[[E], int], max_length: int, outputs: Path
-) -> list[E]:
+    examples: Sequence[T], count_tokens: Callable[[T], int], max_length: int, outputs: Path
+) -> list[T]:
     """Examples of at most `max_length` tokens; the others are counted in outputs/too_long.json.
 
     Raises:

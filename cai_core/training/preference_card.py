@@ -96,6 +96,12 @@ def _build_table(facts: PairCardFacts, own: str) -> str:
     labels = "soft, the labels' probabilities" if recipe.soft else "hard, the winner alone"
     if recipe.shuffled:
         labels += "; shuffled: a coin says whose side each takes (a control)"
+    if recipe.human_hash is not None:
+        ways = {
+            "people's where they agree": recipe.use_human,
+            "disputed dropped": recipe.drop_disputed,
+        }
+        labels += "; " + ", ".join(way for way, on in ways.items() if on)
     value, _, name = own.partition(" | ")
     losses = "none logged"
     if facts.losses:

@@ -73,6 +73,11 @@ class PairRecipe:
         max_length: tokens of a prompt with one response; longer pairs are left out and counted.
         lora_rank, lora_alpha: of the adapter; read where `method` is `lora`.
         log_steps, save_steps: steps between two log lines and two checkpoints.
+        human_hash: of what people say of the comparisons; None without. The three keys are hashed
+            only with it, so that older runs keep their ids.
+        use_human: where more than half of them say the same, that is the label.
+        drop_disputed: leave out what no verdict has more than half of, and what they see otherwise
+            than the label does (which `use_human` settles).
     """
 
     base: str
@@ -97,6 +102,9 @@ class PairRecipe:
     seed: int = 0
     log_steps: int = 1
     save_steps: int = 100
+    human_hash: str | None = None
+    use_human: bool = False
+    drop_disputed: bool = False
 
     def __post_init__(self) -> None:
         check_text("base", self.base)
@@ -104,8 +112,14 @@ class PairRecipe:
             raise RecipeError("base names no model. Give `demo`, a folder or a hub id.")
         check_choice("method", self.method, get_args(Method))
         check_choice("precision", self.precision, get_args(Precision))
-        for name in ("soft", "shuffled", "gradient_checkpointing"):
+        switches = ("soft", "shuffled", "gradient_checkpointing", "use_human", "drop_disputed")
+        for name in switches:
             check_bool(name, getattr(self, name))
+        if (self.human_hash is not None) is not (self.use_human or self.drop_disputed):
+            raise RecipeError(
+                "`human` names what people say, `use_human` and `drop_disputed` what to do with "
+                "it. Give `human` and at least one of the two, or none of them."
+            )
         for name in ("batch_size", "micro_batch", "epochs", "max_length", "lora_rank"):
             check_int(name, getattr(self, name), 1)
         for name in ("lora_alpha", "log_steps", "save_steps"):
@@ -147,6 +161,9 @@ class PairRecipe:
     def as_dict(self) -> dict[str, Any]:
         """Plain form for recipe.yaml; the stage's `parse_…_recipe` is the inverse."""
         own = {item.name: getattr(self, item.name) for item in fields(self)}
+        if self.human_hash is None:
+            for name in ("human_hash", "use_human", "drop_disputed"):
+                del own[name]
         sources = [{**asdict(one), "kinds": list(one.kinds)} for one in self.sources]
         return {**own, "sources": sources}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -106,6 +106,7 @@ def build_preference_dataset(
     eval_share: float,
     seed: int,
     shuffled: bool = False,
+    review: Callable[[LabelRecord], LabelRecord | None] | None = None,
 ) -> PreferenceDataset:
     """Choose, mix, hold out and shuffle.
 
@@ -117,6 +118,7 @@ def build_preference_dataset(
         seed: of the drawing, the holding out and the order.
         shuffled: a coin, by seed and comparison, turns each label around or leaves it: what is
             learned from it cannot come from the labels.
+        review: what people make of a label: another one, the same, or None to leave it out.
 
     Raises:
         RecipeError: nothing is left to train on.
@@ -126,7 +128,7 @@ def build_preference_dataset(
     held_out = {
         _prompt_key(label) for _, labels in held for label in labels if HELD_OUT in label.tags
     }
-    found = [_collect(source, labels, held_out, soft) for source, labels in held]
+    found = [_collect(source, labels, held_out, soft, review) for source, labels in held]
     if shuffled:
         for one in found:
             one.pairs = [_toss(pair, seed) for pair in one.pairs]
@@ -164,11 +166,18 @@ def _prompt_key(label: LabelRecord) -> str:
 
 
 def _collect(
-    source: PreferenceSource, labels: Iterable[LabelRecord], held_out: Set[str], soft: bool
+    source: PreferenceSource,
+    labels: Iterable[LabelRecord],
+    held_out: Set[str],
+    soft: bool,
+    review: Callable[[LabelRecord], LabelRecord | None] | None,
 ) -> _Found:
     found = _Found(source)
-    for label in labels:
-        if source.kinds and label.prompt_kind not in source.kinds:
+    for told in labels:
+        label = told if review is None else review(told)
+        if label is None:
+            found.left_out["disputed by people"] += 1
+        elif source.kinds and label.prompt_kind not in source.kinds:
             found.left_out["of another kind"] += 1
         elif source.use not in ("all", label.label_source):
             found.left_out["of another label source"] += 1

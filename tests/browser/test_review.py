@@ -24,6 +24,7 @@ from tests.review_makers import RUN, make_labels, queue_up
 from tests.training.labels import make_label
 
 PICKS = {"1": "left", "2": "right", "3": "tie", "4": "bad"}
+LABELS = {"1": "Left is better", "2": "Right is better", "3": "Tie", "4": "Both bad"}
 
 
 def judged(page: Page, count: int, of: int) -> None:
@@ -42,10 +43,15 @@ def go_to_item(page: Page, number: int) -> None:
     page.wait_for_url(f"**item=c{number}*")
     question = main(page).get_by_text(f"How do I do thing {number}?")
     expect(question).to_be_visible()
+    # The page's last button: what stands above it is drawn.
+    expect(main(page).get_by_role("button", name=re.compile("^Undo"))).to_be_visible()
     settle(page)
 
 
 def pick(page: Page, key: str) -> None:
+    button = main(page).get_by_role("button", name=re.compile(f"^{LABELS[key]}"))
+    expect(button).to_be_enabled()
+    settle(page)
     page.keyboard.press(key)
     page.wait_for_url(f"**pick={PICKS[key]}**")
     submit = main(page).get_by_role("button", name=re.compile("^Submit"))
@@ -114,8 +120,13 @@ def test_ten_comparisons_are_reviewed_blind_with_keys_alone(
         expect(main(page).get_by_text("Agree with the AI label", exact=True)).to_be_visible()
         expect(main(page).get_by_role("heading", name="By principle")).to_be_visible()
         assert overflow(page) <= 0
-        tab_to(page, main(page).get_by_role("radio", name="Agreement"))
-        page.keyboard.press("ArrowRight")
+        settle(page)
+        # Tab stops at the first of three; the arrows go on from there.
+        tab_to(page, main(page).get_by_role("radio", name="Review"))
+        for name in ("Agreement", "Export, import"):
+            page.keyboard.press("ArrowRight")
+            expect(main(page).get_by_role("radio", name=name)).to_be_focused()
+        page.keyboard.press("Space")
         page.wait_for_url("**view=files*")
         export = main(page).get_by_role("button", name="JSONL", exact=True)
         tab_to(page, export)

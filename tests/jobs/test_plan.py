@@ -73,7 +73,7 @@ def test_all_faults_are_told_at_once() -> None:
         "p.yaml: run 'chains': name: is another run's too.",
         "p.yaml: run 'chains': prompts: is '', not a name or path.",
         "p.yaml: run 'chains': chain: revisions is -1. Give a whole number from 0.",
-        "p.yaml: run 'b': kind: is 'ppo'. Use one of revise, sft, label, reward, dpo, rl.",
+        "p.yaml: run 'b': kind: is 'ppo'. Use one of revise, sft, label, reward, dpo, rl, evalua",
     ]
     assert len(faults) == len(expected)
     for fault, beginning in zip(faults, expected, strict=True):

@@ -20,6 +20,7 @@ from cai_core.workspace.review_votes import Vote, VoteChoice, read_votes
 from tests.label_workspace import write_labels
 from tests.review_makers import ADA, BOB, RUN, VIEWER, make_labels, make_workspace, queue_up, say
 from ui import services
+from ui.review_buttons import _submit
 
 HOSTILE = '![x](http://evil.example/a.png) <img src="http://evil.example/b.png"> **b** `c` $d$'
 KEYS = {
@@ -156,7 +157,7 @@ def test_a_comparison_is_judged_blind_and_told_afterwards(queue: str, workspace:
     assert vote.reason == f"Because. {HOSTILE}" and 0 <= vote.seconds < 60
     told = address(app)
     assert (told["item"], told["last"]) == ("c1", "c0") and "pick" not in told
-    assert f"You: {first} · AI: A with 0.90 under p0" in words(app)
+    assert f"You: {first} (left) · AI: A with 0.90 under p0" in words(app)
     assert "ada" not in words(app)
     # What is submitted is told whole.
     app.segmented_control(key="review_tab").set_value("submitted").run()
@@ -197,6 +198,13 @@ def test_every_button_has_its_key(queue: str) -> None:
         if str(button.key).startswith("review_") and button.proto.shortcut
     }
     assert found == KEYS
+
+
+def test_a_key_struck_twice_says_nothing_of_the_next_one(queue: str, workspace: Path) -> None:
+    """The second strike reaches the server when nothing is picked of the next comparison yet."""
+    assert open_page(queue=queue).button(key="review_submit").disabled
+    _submit(queue, "c0", "A", "", blind=True, exposed=False, tab="pending")
+    assert read_votes(workspace, queue) == ()
 
 
 def test_next_previous_discard_and_undo(queue: str, workspace: Path) -> None:

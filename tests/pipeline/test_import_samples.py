@@ -10,7 +10,7 @@ import pytest
 
 from cai_core.constitution import load_constitution
 from cai_core.errors import ImportFormatError, RunMismatchError
-from cai_core.pipeline import import_samples
+from cai_core.pipeline import import_run
 from cai_core.pipeline.import_samples import ROWS_STEP, ImportReport, import_anthropic_samples
 from cai_core.prompts import paper
 from cai_core.records import StepKind
@@ -248,10 +248,10 @@ def test_an_import_that_waited_for_another_doubles_nothing(
         """Gets the lock after another import has had it from beginning to end."""
 
         def __enter__(self) -> Self:
-            monkeypatch.setattr(import_samples, "RunWriter", RunWriter)
+            monkeypatch.setattr(import_run, "RunWriter", RunWriter)
             import_anthropic_samples(path, tmp_path / "run")
             return super().__enter__()
 
-    monkeypatch.setattr(import_samples, "RunWriter", LateWriter)
+    monkeypatch.setattr(import_run, "RunWriter", LateWriter)
     assert import_anthropic_samples(path, tmp_path / "run").added == 0
     assert len(rows_of(tmp_path / "run")) == 18
