@@ -16,10 +16,16 @@ install:  ## Make .venv and install the application (with vLLM where there is an
 app: install  ## Open the workbench on http://127.0.0.1:8501
 	@exec $(PY) -m streamlit run app.py $(ARGS)
 
+# Files side by side, one for each of two cores; a browser wants the machine for itself.
 test:  ## Run every test, a real browser included (ARGS="tests/pages -k stop" for some)
 	@scripts/setup.sh dev
 	@CAI_BROWSER="$(CAI_BROWSER)" scripts/browser.sh
+ifeq ($(strip $(ARGS)),)
+	@CAI_BROWSER="$(CAI_BROWSER)" $(PY) -m pytest -n 2 --dist loadfile --ignore tests/browser
+	@CAI_BROWSER="$(CAI_BROWSER)" $(PY) -m pytest tests/browser
+else
 	@CAI_BROWSER="$(CAI_BROWSER)" $(PY) -m pytest $(ARGS)
+endif
 
 test-vllm:  ## Run the keeper's and the contract tests against a real vLLM (a CPU build; 3 GB)
 	@scripts/setup.sh dev
