@@ -1,0 +1,1 @@
+"""A report on evaluations: one file that opens without a network, and the same as Markdown."""
