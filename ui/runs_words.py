@@ -26,6 +26,7 @@ KINDS = {
     "reward": "Reward model",
     "dpo": "DPO",
     "rl": "RL",
+    "evaluate": "Evaluation",
 }
 
 STYLE = """<style>

@@ -60,6 +60,12 @@ review = st.Page(
     icon=":material/how_to_reg:",
     url_path="review",
 )
+drift = st.Page(
+    PAGES / "drift.py",
+    title="Drift",
+    icon=":material/trending_up:",
+    url_path="drift",
+)
 runs = st.Page(
     PAGES / "runs.py",
     title="Runs",
@@ -93,6 +99,7 @@ st.navigation(
         runs,
         labels,
         review,
+        drift,
         models,
     ],
     position="top",

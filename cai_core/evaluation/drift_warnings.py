@@ -27,7 +27,7 @@ def list_warnings(baseline: Side, candidate: Side, *, judged: bool = True) -> li
     if judged:
         told += _compare_judges(one.get("judge"), two.get("judge"))
     if one["sampling"] != two["sampling"]:
-        told.append(f"the sampling differs: {one['sampling']} and {two['sampling']}")
+        told.append(f"the sampling differs: {_tell(one['sampling'])} and {_tell(two['sampling'])}")
     if one["samples"] != two["samples"]:
         told.append(
             f"{one['samples']} and {two['samples']} samples of each prompt: those that both have "
@@ -60,3 +60,8 @@ def _compare_judges(one: Mapping[str, Any] | None, two: Mapping[str, Any] | None
     if one["rubric_hash"] != two["rubric_hash"]:
         told.append(f"the rubrics differ: {one['rubric']} and {two['rubric']}")
     return told
+
+
+def _tell(sampling: Mapping[str, Any]) -> str:
+    """`temperature 1.0, max_tokens 128`."""
+    return ", ".join(f"{name} {value}" for name, value in sampling.items())

@@ -80,6 +80,11 @@ def _load(folder: Path, changed: int, size: int) -> Side:
     del changed, size  # of judgements.jsonl: the key of what is remembered
     open_run(folder, kind=KIND)
     header = read_metrics(folder)
-    return build_side(
-        shorten_model(str(header["model"]["name"])), folder.name, header, read_judged(folder)
-    )
+    try:
+        name = shorten_model(str(header["model"]["name"]))
+        return build_side(name, folder.name, header, read_judged(folder))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WorkspaceError(
+            f"{folder}: outputs/judgements.jsonl holds a line that is no judgement ({error!r}). "
+            "Delete the file and resume the run; it is made anew from the rows."
+        ) from error
