@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from cai_core.workspace.index import comparisons, explorer
-from cai_core.workspace.index.columns import ListTable
+from cai_core.workspace.index.blocks import ListTable
 from cai_core.workspace.index.prepare import PreparedRow, clean
 from cai_core.workspace.index.prepare_labels import PreparedAnswer, PreparedComparison
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.sources import SeenFile, SeenRun
+from cai_core.workspace.index.tables import build_answers, build_comparisons, build_rows
 from cai_core.workspace.index.texts import TextStore
 from cai_core.workspace.index.transaction import insert, transaction
 from cai_core.workspace.runs import RowFile
@@ -23,43 +24,6 @@ from cai_core.workspace.runs import RowFile
 # One transaction: large enough to be quick, small enough for memory and for a reader's patience.
 BATCH_ROWS, BATCH_BYTES, BATCH_FILES = 20_000, 64_000_000, 500
 
-_ROW_SCHEMA = pa.schema(
-    [
-        ("run_number", pa.int32()),
-        *((name, pa.string()) for name in ("row_id", "chain", "kind")),
-        ("round", pa.int32()),
-        ("file", pa.string()),
-        ("epoch", pa.int32()),
-        ("position", pa.int64()),
-        ("length", pa.int64()),
-        *((name, pa.string()) for name in ("principle", "model", "finding")),
-        *((name, pa.string()) for name in ("constitution_hash", "prompt_kind")),
-        *((name, pa.int64()) for name in ("text", "prompt_text", "conversation_text")),
-    ]
-)
-_COMPARISON_SCHEMA = pa.schema(
-    [
-        ("run_number", pa.int32()),
-        ("comparison", pa.string()),
-        ("place", pa.int32()),
-        ("file", pa.string()),
-        *((name, pa.int64()) for name in ("position", "length")),
-        *((n, pa.string()) for n in ("principles", "verdict", "source", "kind", "model")),
-        ("traits", pa.int32()),
-        *((name, pa.float64()) for name in ("prob_a", "position_bias")),
-        *((name, pa.int8()) for name in ("confidence_bin", "bias_bin")),
-        *((n, pa.int64()) for n in ("prompt_text", "conversation_text", "a_text", "b_text")),
-    ]
-)
-_ANSWER_SCHEMA = pa.schema(
-    [
-        ("run_number", pa.int32()),
-        ("place", pa.int32()),
-        ("file", pa.string()),
-        ("epoch", pa.int32()),
-        *((name, pa.int64()) for name in ("position", "length")),
-    ]
-)
 # The rounds of the chains that got rows, derived anew. A round is there with its critique (with
 # its revision, in runs without critiques), so its place in the list never changes.
 _DERIVE_ROUNDS = """
@@ -148,16 +112,16 @@ def write_batch(con: Connection, texts: TextStore, batch: Batch) -> None:
     with transaction(con):
         _save_runs(con, list(batch.runs.values()))
         if rows:
-            table = _build_rows(rows, numbers)
+            table = build_rows(rows, numbers)
             insert(con, "rows", table)
             _save_rounds(con, table)
         if comparisons_:
-            con.register("formed", _build_comparisons(comparisons_, numbers))
+            con.register("formed", build_comparisons(comparisons_, numbers))
             con.execute("create or replace temp table fresh as select * from formed")
             con.unregister("formed")
             _add_listed(con, comparisons.TABLE)
         if batch.answers:
-            insert(con, "answers", _build_answers(batch.answers))
+            insert(con, "answers", build_answers(batch.answers))
         _save_files(con, batch.files)
 
 
@@ -172,54 +136,6 @@ def _number_texts(
     if found := [text for text in dict.fromkeys(wanted) if text is not None]:
         numbers.update(texts.add(found))
     return numbers
-
-
-def _build_rows(
-    new: Sequence[tuple[SeenRun, RowFile, PreparedRow]], numbers: dict[str | None, int | None]
-) -> pa.Table:
-    columns: dict[str, list[Any]] = {
-        "run_number": [seen.number for seen, _, _ in new],
-        "file": [file.path.name for _, file, _ in new],
-        "epoch": [file.epoch for _, file, _ in new],
-        "text": [numbers[row.text] for _, _, row in new],
-        "prompt_text": [numbers[row.prompt] for _, _, row in new],
-        "conversation_text": [numbers[row.conversation] for _, _, row in new],
-    }
-    return _build_table(columns, _ROW_SCHEMA, [row for _, _, row in new])
-
-
-def _build_comparisons(
-    new: Sequence[tuple[SeenRun, RowFile, PreparedComparison]],
-    numbers: dict[str | None, int | None],
-) -> pa.Table:
-    columns: dict[str, list[Any]] = {
-        "run_number": [seen.number for seen, _, _ in new],
-        "file": [file.path.name for _, file, _ in new],
-        "prompt_text": [numbers[one.prompt] for _, _, one in new],
-        "conversation_text": [numbers[one.conversation] for _, _, one in new],
-        "a_text": [numbers[one.response_a] for _, _, one in new],
-        "b_text": [numbers[one.response_b] for _, _, one in new],
-    }
-    return _build_table(columns, _COMPARISON_SCHEMA, [one for _, _, one in new])
-
-
-def _build_answers(new: Sequence[tuple[SeenRun, RowFile, PreparedAnswer]]) -> pa.Table:
-    columns: dict[str, list[Any]] = {
-        "run_number": [seen.number for seen, _, _ in new],
-        "file": [file.path.name for _, file, _ in new],
-        "epoch": [file.epoch for _, file, _ in new],
-    }
-    return _build_table(columns, _ANSWER_SCHEMA, [one for _, _, one in new])
-
-
-def _build_table(
-    columns: dict[str, list[Any]], schema: pa.Schema, prepared: Sequence[object]
-) -> pa.Table:
-    """The columns, and those that the prepared records have under their names."""
-    for name in schema.names:
-        if name not in columns:
-            columns[name] = [getattr(one, name) for one in prepared]
-    return pa.table(columns, schema=schema)
 
 
 def _keep_new(

@@ -12,7 +12,13 @@ from typing import Any
 from cai_core.constitution import load_constitution
 from cai_core.errors import CaiError
 from cai_core.records import PromptKind, StepKind
-from cai_core.workspace.index.prepare import clean, parse_prompt_kind, parse_text, parse_turns
+from cai_core.workspace.index.prepare import (
+    build_chain_key,
+    clean,
+    parse_prompt_kind,
+    parse_text,
+    parse_turns,
+)
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.transaction import snapshot
 from cai_core.workspace.index.views import ChainMarks, ChainView, RunView, StepView
@@ -39,7 +45,8 @@ _CHAIN = """
 select r.file, r.position, r.length, n.folder, n.kind, n.state, n.started_at, n.recorded,
     n.constitution, n.run
 from rows r join runs n on n.number = r.run_number
-where r.chain = ? and r.run_number = (select min(run_number) from rows where chain = ?)
+where r.chain_key = $key and r.chain = $chain and r.run_number = (
+    select min(run_number) from rows where chain_key = $key and chain = $chain)
 order by r.epoch, r.position
 """
 _COUNT_MARKED = """
@@ -53,8 +60,12 @@ from marks where chain in (select chain from rows)
 def get_chain(con: Connection, chain: str) -> ChainView | None:
     """The chain, its rows read from their files; None where there is none (any more)."""
     chain = clean(chain)
+    try:
+        key = build_chain_key(chain)
+    except ValueError:
+        return None
     with snapshot(con):
-        found = con.execute(_CHAIN, [chain, chain]).fetchall()
+        found = con.execute(_CHAIN, {"key": key, "chain": chain}).fetchall()
         marks = load_marks(con, {chain})
     if not found:
         return None

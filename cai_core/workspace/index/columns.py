@@ -17,36 +17,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from cai_core.workspace.index.blocks import (
+    Array,
+    Block,
+    Bools,
+    ListTable,
+    build_block,
+    bury_places,
+    bury_run,
+    merge_blocks,
+)
 from cai_core.workspace.index.schema import Connection
 
-Array = npt.NDArray[Any]
-Bools = npt.NDArray[np.bool_]
 # The second block is merged into the first when it has so many rows.
 _MOST_NEW = 50_000
 # Rows looked at in one step when a page is filled, from the newest on.
 _FIRST_STEP, _LARGEST_STEP = 2048, 262_144
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListTable:
-    """A table that is listed.
-
-    Attributes:
-        name: of the table; `combinations` of the one with its combinations.
-        place: SQL for a row's place in its run, rising, below 2^63.
-        texts: columns with numbers of texts that a search looks at.
-        flags: small numbers that are filtered by beside the combination.
-        fields: columns of the combinations, after `id` and `run_number`.
-    """
-
-    name: str
-    combinations: str
-    place: str
-    texts: tuple[str, ...]
-    flags: tuple[str, ...] = ()
-    fields: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -60,36 +47,6 @@ class Progress:
 
     changes: int = 0
     drops: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Rows by run number and place; all columns of one length."""
-
-    runs: Array
-    places: Array
-    seqs: Array
-    combinations: Array
-    texts: tuple[Array, ...]
-    flags: tuple[Array, ...]
-    live: Bools
-
-    def take(self, rows: Array) -> Block:
-        """Some of the rows, by index or mask."""
-        return Block(
-            runs=self.runs[rows],
-            places=self.places[rows],
-            seqs=self.seqs[rows],
-            combinations=self.combinations[rows],
-            texts=tuple(column[rows] for column in self.texts),
-            flags=tuple(column[rows] for column in self.flags),
-            live=self.live[rows],
-        )
-
-    def find_run(self, run: int) -> tuple[int, int]:
-        """Where the run's rows begin and end."""
-        begin, end = np.searchsorted(self.runs, [run, run + 1])
-        return int(begin), int(end)
 
 
 class Place(NamedTuple):
@@ -120,6 +77,7 @@ class Columns:
     Attributes:
         blocks: the large one and the new one.
         combinations: rows of the table of combinations; row k has the id k + 1.
+        combination_runs: run number of each id; that of 0, which is none's, is 0.
         runs: by number. order: run numbers, the newest run first.
         counts: live rows of each combination; index 0 is none's.
         most_text: the highest number of a text.
@@ -127,6 +85,7 @@ class Columns:
 
     blocks: tuple[Block, ...]
     combinations: tuple[tuple[Any, ...], ...]
+    combination_runs: Array
     runs: dict[int, RunFacts]
     order: tuple[int, ...]
     counts: Array
@@ -155,7 +114,7 @@ class Columns:
             chosen: combinations that are asked for.
             after: begin behind this one: when its run started, the run, its place there.
         """
-        held = {self.combinations[at - 1][1] for at in np.flatnonzero(chosen & (counts > 0))}
+        held = set(np.unique(self.combination_runs[chosen & (counts > 0)]).tolist())
         for number in self.order:
             if number not in held:
                 continue
@@ -197,8 +156,9 @@ class ColumnCache:
         self._changes = -1
         self._drops = self._last = 0
         self._columns = Columns(
-            blocks=(_build_block(table, []),) * 2,
+            blocks=(build_block(table, []),) * 2,
             combinations=(),
+            combination_runs=np.zeros(1, np.int32),
             runs={},
             order=(),
             counts=np.zeros(1, np.int64),
@@ -225,17 +185,18 @@ class ColumnCache:
             con.execute("rollback")
         old, recent = self._columns.blocks
         for run, seq in drops:
-            old, recent = _bury_run(old, run, seq), _bury_run(recent, run, seq)
+            old, recent = bury_run(old, run, seq), bury_run(recent, run, seq)
         if len(new.seqs):
             self._last = int(new.seqs.max())
-            old = _bury_places(old, new)
-            recent = _merge(recent, new)
+            old = bury_places(old, new)
+            recent = merge_blocks(recent, new)
         if len(recent.seqs) > max(_MOST_NEW, len(old.seqs) // 20):
-            old, recent = _merge(old, recent), recent.take(np.zeros(0, np.int64))
+            old, recent = merge_blocks(old, recent), recent.take(np.zeros(0, np.int64))
         self._drops += len(drops)
         changed = Columns(
             blocks=(old, recent),
             combinations=combinations,
+            combination_runs=self._list_combination_runs(combinations),
             runs=runs,
             order=_order_runs(runs),
             counts=np.zeros(0, np.int64),
@@ -258,7 +219,7 @@ class ColumnCache:
             f"select {columns} from {table.name} where seq > ? order by run_number, place",
             [self._last],
         ).fetchnumpy()
-        return _build_block(table, [np.ma.getdata(column) for column in found.values()])
+        return build_block(table, [np.ma.getdata(column) for column in found.values()])
 
     def _load_combinations(self, con: Connection) -> tuple[tuple[Any, ...], ...]:
         held = self._columns.combinations
@@ -269,20 +230,10 @@ class ColumnCache:
         ).fetchall()
         return held + tuple(new) if new else held
 
-
-def _build_block(table: ListTable, columns: Sequence[Array]) -> Block:
-    if not columns:
-        columns = [np.zeros(0, np.int64)] * (4 + len(table.texts) + len(table.flags))
-    runs, places, seqs, combinations, *others = columns
-    return Block(
-        runs=runs.astype(np.int32),
-        places=places.astype(np.int64),
-        seqs=seqs.astype(np.int64),
-        combinations=combinations.astype(np.int32),
-        texts=tuple(column.astype(np.int32) for column in others[: len(table.texts)]),
-        flags=tuple(column.astype(np.int8) for column in others[len(table.texts) :]),
-        live=np.ones(len(runs), bool),
-    )
+    def _list_combination_runs(self, combinations: tuple[tuple[Any, ...], ...]) -> Array:
+        held = self._columns.combination_runs
+        new = [row[1] for row in combinations[len(held) - 1 :]]
+        return np.concatenate((held, np.array(new, np.int32)))
 
 
 def _load_runs(con: Connection) -> dict[int, RunFacts]:
@@ -294,55 +245,3 @@ def _load_runs(con: Connection) -> dict[int, RunFacts]:
 def _order_runs(runs: dict[int, RunFacts]) -> tuple[int, ...]:
     facts = sorted(runs.values(), key=lambda one: (one.started_at, one.run), reverse=True)
     return tuple(one.number for one in facts)
-
-
-def _bury_run(block: Block, run: int, seq: int) -> Block:
-    begin, end = block.find_run(run)
-    if begin == end:
-        return block
-    live = block.live.copy()
-    live[begin:end] &= block.seqs[begin:end] > seq
-    return replace(block, live=live)
-
-
-def _bury_places(block: Block, new: Block) -> Block:
-    """The block without the rows whose places new ones take."""
-    live = None
-    for run in np.unique(new.runs).tolist():
-        begin, end = block.find_run(run)
-        if begin == end:
-            continue
-        wanted = new.places[slice(*new.find_run(run))]
-        at = np.searchsorted(block.places[begin:end], wanted)
-        inside = at < end - begin
-        at, wanted = begin + at[inside], wanted[inside]
-        same = at[block.places[at] == wanted]
-        if len(same):
-            live = block.live.copy() if live is None else live
-            live[same] = False
-    return block if live is None else replace(block, live=live)
-
-
-def _merge(older: Block, newer: Block) -> Block:
-    """Both blocks' live rows in order; where they have one place, the newer's."""
-    older = _bury_places(older, newer)
-    older, newer = older.take(older.live), newer.take(newer.live)
-    at = np.empty(len(newer.runs), np.int64)
-    for run in np.unique(newer.runs).tolist():
-        begin, end = newer.find_run(run)
-        first, last = older.find_run(run)
-        places = older.places[first:last]
-        at[begin:end] = first + np.searchsorted(places, newer.places[begin:end])
-
-    def insert(old: Array, new: Array) -> Array:
-        return np.insert(old, at, new)
-
-    return Block(
-        runs=insert(older.runs, newer.runs),
-        places=insert(older.places, newer.places),
-        seqs=insert(older.seqs, newer.seqs),
-        combinations=insert(older.combinations, newer.combinations),
-        texts=tuple(map(insert, older.texts, newer.texts)),
-        flags=tuple(map(insert, older.flags, newer.flags)),
-        live=np.ones(len(older.runs) + len(at), bool),
-    )

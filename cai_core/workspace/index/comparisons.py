@@ -11,16 +11,10 @@ from typing import Any
 
 from cai_core.errors import CaiError
 from cai_core.records import StepKind, Verdict
+from cai_core.workspace.index.blocks import Block, Bools, ListTable
 from cai_core.workspace.index.chains import load_principle_texts, load_recipe, load_record
-from cai_core.workspace.index.columns import Block, Bools, ColumnCache, ListTable, Progress
-from cai_core.workspace.index.facets import FieldCache, Reader, choose
-from cai_core.workspace.index.finding import Condition, build_key, pick
-from cai_core.workspace.index.prepare import clean, parse_turns
-from cai_core.workspace.index.prepare_labels import TRAITS
-from cai_core.workspace.index.schema import Connection
-from cai_core.workspace.index.texts import TextStore
-from cai_core.workspace.index.transaction import snapshot
-from cai_core.workspace.index.views import (
+from cai_core.workspace.index.columns import ColumnCache, Progress
+from cai_core.workspace.index.comparison_views import (
     COMPARISON_FACETS,
     AnswerView,
     ComparisonDetail,
@@ -28,6 +22,13 @@ from cai_core.workspace.index.views import (
     ComparisonPage,
     ComparisonView,
 )
+from cai_core.workspace.index.facets import FieldCache, Reader, choose
+from cai_core.workspace.index.finding import Condition, build_key, pick
+from cai_core.workspace.index.prepare import clean, parse_turns
+from cai_core.workspace.index.prepare_labels import TRAITS
+from cai_core.workspace.index.schema import Connection
+from cai_core.workspace.index.texts import TextStore
+from cai_core.workspace.index.transaction import snapshot
 from cai_core.workspace.rows import Row, build_row_id, parse_row
 
 TABLE = ListTable(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from cai_core.records import Finding
+from cai_core.workspace.index.blocks import Block, Bools, ListTable
 from cai_core.workspace.index.chains import NO_MARKS, load_marks
-from cai_core.workspace.index.columns import Block, Bools, ColumnCache, ListTable, Progress
+from cai_core.workspace.index.columns import ColumnCache, Progress
 from cai_core.workspace.index.facets import FieldCache, Reader, choose
 from cai_core.workspace.index.finding import Condition, build_key, pick
 from cai_core.workspace.index.prepare import clean

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cai_core.workspace.index.columns import Array, Bools, Columns, RunFacts
+from cai_core.workspace.index.blocks import Array, Bools
+from cai_core.workspace.index.columns import Columns, RunFacts
 
 # Values of one field that are told; the chosen ones are always among them.
 MOST_VALUES = 200
@@ -70,9 +71,12 @@ class FieldCache:
     def load(self, columns: Columns) -> dict[str, Field]:
         """The fields as they are in these columns."""
         held = self._held
+        if held is not None and held[0] is columns:
+            return held[1]
         if held is not None and not _goes_on(held[0], columns):
             held = None
         if held is not None and len(held[0].combinations) == len(columns.combinations):
+            self._held = (columns, held[1])
             return held[1]
         start = 0 if held is None else len(held[0].combinations)
         fields = {

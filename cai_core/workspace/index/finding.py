@@ -15,7 +15,8 @@ from itertools import islice
 
 import numpy as np
 
-from cai_core.workspace.index.columns import Array, Block, Bools, Columns, Place
+from cai_core.workspace.index.blocks import Array, Block, Bools
+from cai_core.workspace.index.columns import Columns, Place
 from cai_core.workspace.index.facets import Chosen, Counts, Field, count_values
 from cai_core.workspace.index.prepare import clean
 from cai_core.workspace.index.texts import TextStore
@@ -25,7 +26,7 @@ from cai_core.workspace.index.words import parse_query
 # Counted exactly up to here: beyond, a page says "at least".
 MOST_COUNTED = 10_000
 # Rows looked through for a page whose words cannot tell: in one step, for the counts, and at most.
-_STEP, _LEAST_LOOKED, _MOST_LOOKED = 250, 1000, 20_000
+_STEP, _LEAST_LOOKED, _MOST_LOOKED = 250, 500, 20_000
 
 Key = tuple[str, str, int]
 # Of a block's rows, those that are asked for.

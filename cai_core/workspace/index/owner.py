@@ -17,22 +17,18 @@ import duckdb
 from cai_core.errors import LockHeldError, WorkspaceError, WorkspaceOwnedError
 from cai_core.workspace.index import chains
 from cai_core.workspace.index import principles as principle_rows
+from cai_core.workspace.index.comparison_views import (
+    ComparisonDetail,
+    ComparisonFilter,
+    ComparisonPage,
+)
 from cai_core.workspace.index.comparisons import ComparisonList
 from cai_core.workspace.index.explorer import RoundList
 from cai_core.workspace.index.ingest import Ingest
 from cai_core.workspace.index.principles import PrincipleRows, SampledRound
 from cai_core.workspace.index.reviews import CritiqueReview, load_reviews
 from cai_core.workspace.index.schema import Connection, Stores, open_stores, remove_stores
-from cai_core.workspace.index.views import (
-    ChainView,
-    ComparisonDetail,
-    ComparisonFilter,
-    ComparisonPage,
-    IndexReport,
-    RoundFilter,
-    RoundPage,
-    RunView,
-)
+from cai_core.workspace.index.views import ChainView, IndexReport, RoundFilter, RoundPage, RunView
 from cai_core.workspace.locks import lock_pid, take_lock
 
 log = logging.getLogger(__name__)
@@ -44,7 +40,7 @@ _WAIT_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
 _STORE_ERRORS = (duckdb.Error, sqlite3.Error)
 _COUNTS = """
-select (select count(*) from rows), (select count(distinct chain) from rows),
+select (select count(*) from rows), (select count(distinct chain_key) from rows),
     (select count(*) from runs), (select count(*) from events),
     (select coalesce(sum(damaged), 0) from files), (select coalesce(sum(doubled), 0) from files),
     (select coalesce(sum(late), 0) from files), (select count(*) from comparisons)

@@ -35,6 +35,8 @@ _CHUNK = 16_384
 _PLACE_BITS = 24
 # So many neighbours of about one size become one, up to so many entries: 34 MB, and half a second.
 _NEIGHBOURS, _MOST_ENTRIES = 6, 8_400_000
+# From so many words on, their texts are picked together and not one word after the other.
+_MANY_WORDS = 64
 _INSERT_CHUNKS = """
 insert into chunks select (?1 << 24) | value, substr(?2, value * ?3 + 1, ?3)
 from json_each(?4)
@@ -78,11 +80,10 @@ class Segments:
         """The texts that hold any of these words (ascending), in no order, some perhaps twice."""
         found = []
         for segment in self.load(con):
-            at = np.searchsorted(segment.words, words)
-            at = at[at < len(segment.words)]
-            at = at[np.isin(segment.words[at], words, assume_unique=False)]
+            at = np.searchsorted(segment.words, words).clip(max=len(segment.words) - 1)
+            at = at[segment.words[at] == words]
             if len(at):
-                found.append(_read_ranges(con, segment, np.unique(at)))
+                found.append(_read_ranges(con, segment, at))
         return np.concatenate(found) if found else np.empty(0, np.uint32)
 
 
@@ -194,12 +195,28 @@ def _read_ranges(con: sqlite3.Connection, segment: Segment, at: _Places) -> Numb
     begins, ends = segment.starts[at].astype(np.int64), segment.starts[at + 1].astype(np.int64)
     places = {p for b, e in zip(begins, ends, strict=True) for p in _list_places(int(b), int(e))}
     chunk = _read_chunks(con, segment, sorted(places))
+    if len(at) > _MANY_WORDS:
+        return _pick_entries([chunk(place) for place in sorted(places)], places, begins, ends)
     found = []
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         for place in _list_places(begin, end):
             base = place * _CHUNK
             found.append(chunk(place)[max(begin - base, 0) : end - base])
     return np.concatenate(found)
+
+
+def _pick_entries(
+    chunks: Sequence[Numbers], places: set[int], begins: _Places, ends: _Places
+) -> Numbers:
+    """The same for many words, most of which few texts hold: all ranges at once."""
+    counts = ends - begins
+    first = np.repeat(begins - np.cumsum(counts) + counts, counts)
+    entries = first + np.arange(int(counts.sum()))
+    # Every chunk but a segment's last is full, so its place among those read tells where it is.
+    order = np.array(sorted(places), np.int64)
+    where = np.searchsorted(order, entries // _CHUNK) * _CHUNK + entries % _CHUNK
+    picked: Numbers = np.concatenate(chunks)[where]
+    return picked
 
 
 def _list_places(begin: int, end: int) -> range:

@@ -29,6 +29,7 @@ class PreparedRow:
 
     row_id: str
     chain: str
+    chain_key: int
     kind: str
     round: int
     position: int
@@ -56,9 +57,11 @@ def prepare_row(line: Line) -> PreparedRow:
         raise ValueError("a label is no step of a chain")
     _check_types(row)
     turns = parse_turns(row.prompt) if row.kind is StepKind.RESPONSE else ()
+    chain = build_chain_id(row)
     return PreparedRow(
         row_id=clean(row.row_id),
-        chain=build_chain_id(row),
+        chain=chain,
+        chain_key=build_chain_key(chain),
         kind=row.kind.value,
         round=row.round,
         position=line.offset,
@@ -79,6 +82,11 @@ def build_chain_id(row: Row) -> str:
     return build_row_id(
         run_id=row.run_id, prompt_id=row.prompt_id, sample=row.sample, step=StepKind.RESPONSE.value
     )
+
+
+def build_chain_key(chain: str) -> int:
+    """The first 60 bits of a chain's id. Raises ValueError where it is no such id."""
+    return int(chain[:15], 16)
 
 
 def parse_text(row: Row) -> str:

@@ -125,7 +125,7 @@ def prepare_answer(line: Line) -> PreparedAnswer:
     if line.record is None:
         raise ValueError(line.damage)
     # The rest of the row is read when somebody opens its comparison.
-    place = line.record.get("sample")
+    place: Any = line.record.get("sample")
     if line.record.get("kind") != StepKind.LABEL or not isinstance(line.record.get("row_id"), str):
         raise ValueError("no answer of a feedback model")
     check_number(place)

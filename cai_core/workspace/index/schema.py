@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Connection = duckdb.DuckDBPyConnection
 
 # Raise it with every change of a table or of what ingest puts into one: old files are rebuilt.
-VERSION = "5"
+VERSION = "6"
 INDEX, SEARCH = "index.duckdb", "search.sqlite"
 _CONFIG = {
     "enable_external_access": "false",
@@ -41,10 +41,11 @@ _TABLES = {
     "files": """run_number integer, name varchar, inode ubigint, done bigint, damaged integer,
         doubled integer, late bigint, lines integer""",
     # position, length: where in the file the row lies. text and its like: numbers of texts.
-    "rows": """run_number integer, row_id varchar, chain varchar, kind varchar, round integer,
-        file varchar, epoch integer, position bigint, length bigint, principle varchar,
-        model varchar, finding varchar, constitution_hash varchar, prompt_kind varchar,
-        text bigint, prompt_text bigint, conversation_text bigint""",
+    # chain_key: the first 60 bits of the chain's id, which are found among millions at once.
+    "rows": """run_number integer, row_id varchar, chain varchar, chain_key bigint, kind varchar,
+        round integer, file varchar, epoch integer, position bigint, length bigint,
+        principle varchar, model varchar, finding varchar, constitution_hash varchar,
+        prompt_kind varchar, text bigint, prompt_text bigint, conversation_text bigint""",
     # Derived from rows, so that lists and counts need no join of rows with rows. seq: rises with
     # each insert; combination: of the fields that a list counts (`columns.py`).
     "rounds": """seq bigint, combination integer, run_number integer, chain varchar,

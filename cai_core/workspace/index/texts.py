@@ -25,6 +25,8 @@ from cai_core.workspace.index.words import Piece, ask, fold, list_words, make_se
 _CHECKED_BYTES = 256 * 1024 * 1024
 # So many texts are looked through at once, so that a page need not wait; the rest page by page.
 MOST_CHECKED = 5000
+# The words of so many texts are in memory at a time.
+_SLICE = 2000
 _SCHEMA = (
     """
 pragma page_size = 8192;
@@ -181,7 +183,8 @@ class TextStore:
                 reader.execute("rollback")
         if question.exact or not len(found):
             return Found(found, None)
-        found = np.unique(found)
+        if len(question.pieces) == 1:
+            found = np.unique(found)
         if len(found) > MOST_CHECKED:
             return Found(found, question.folded)
         return Found(self.check(found, [question.folded])[0], None)
@@ -212,24 +215,27 @@ class TextStore:
         if not pieces:  # white space alone
             (told,) = reader.execute("select json_group_array(id) from texts").fetchone()
             return np.array(json.loads(told), np.uint32)
-        found: Numbers | None = None
+        found: list[Numbers] = []
         for piece in sorted(pieces, key=lambda piece: -len(piece.text)):
-            words = self._vocabulary.find(piece)
-            here = self._segments.find(reader, words)
-            found = here if found is None else _intersect(found, here)
-            if not len(found):
-                break
-        assert found is not None
-        return found
+            found.append(self._segments.find(reader, self._vocabulary.find(piece)))
+            if not len(found[-1]):
+                return found[-1]
+        return found[0] if len(found) == 1 else _intersect(found)
 
     def _add_words(self, texts: Sequence[tuple[int, str]]) -> None:
-        words = [list_words(text) for _, text in texts]
-        if new := self._vocabulary.add(words):
+        numbers, held, new = [], [], []
+        for start in range(0, len(texts), _SLICE):
+            some = texts[start : start + _SLICE]
+            words = [list_words(text) for _, text in some]
+            new += self._vocabulary.add(words)
+            numbers.append(self._vocabulary.list_numbers(words))
+            counts = [len(one) for one in words]
+            held.append(np.repeat(np.array([number for number, _ in some], np.uint32), counts))
+        if new:
             self._writer.execute(_ADD_WORDS, [json.dumps(new, ensure_ascii=False)])
-        numbers = np.array([number for number, _ in texts], np.uint32)
-        held = np.repeat(numbers, [len(some) for some in words])
-        pairs = (self._vocabulary.list_numbers(words), held)
-        postings.add_segment(self._writer, self._segments, *pairs)
+        if numbers:
+            pairs = (np.concatenate(numbers), np.concatenate(held))
+            postings.add_segment(self._writer, self._segments, *pairs)
 
     def _load_words(self) -> None:
         query = "select id, word from words order by id"
@@ -253,11 +259,15 @@ class TextStore:
         return dict(json.loads(told))
 
 
-def _intersect(one: Numbers, other: Numbers) -> Numbers:
-    held = np.zeros(int(max(one.max(initial=0), other.max(initial=0))) + 1, bool)
-    held[one] = True
-    both: Numbers = np.unique(other[held[other]])
-    return both
+def _intersect(found: Sequence[Numbers]) -> Numbers:
+    """The numbers that are in all of them, once each."""
+    most = max(int(numbers.max()) for numbers in found)
+    held = np.ones(most + 1, bool)
+    for numbers in found:
+        here = np.zeros(most + 1, bool)
+        here[numbers] = True
+        held &= here
+    return np.flatnonzero(held).astype(np.uint32)
 
 
 def _connect(path: Path, *, read: bool = False, made: bool = True) -> sqlite3.Connection:

@@ -20,7 +20,7 @@ MAX_QUERY = 1000
 MAX_WORDS = 32
 # Words longer than a window are cut, each window beginning in the middle of the one before: a part
 # of up to WINDOW − STEP + 1 characters then lies whole in one of them.
-WINDOW, STEP = 32, 16
+WINDOW, STEP = 64, 32
 _WHOLE = WINDOW - STEP + 1
 
 # Thai, Lao, Tibetan, Burmese, Khmer, kana, Han.
