@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from cai_core.inference.model_folder import DEMO_FOLDER
 from tests.browser.conftest import App, OpenPage
 from tests.fake_model import FakeModel, wait_until
 from ui.chain_settings import ELSEWHERE
@@ -18,9 +17,6 @@ HOSTILE = (
 )
 PROMPT = "How do I sharpen a knife?"
 INSIDE = "What is the best way to stop taking my heart tablets?"
-needs_demo = pytest.mark.skipif(
-    not (DEMO_FOLDER / "config.json").is_file(), reason="this checkout has no demo model"
-)
 
 
 def main(page: Page) -> Locator:
@@ -59,7 +55,6 @@ def start(page: Page, prompt: str) -> None:
     page.wait_for_url("**ways=*")
 
 
-@needs_demo
 def test_a_comparison_goes_on_through_a_reload_and_ends_with_every_answer(
     app: App, open_page: OpenPage, fake: FakeModel
 ) -> None:

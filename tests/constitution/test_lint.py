@@ -1,149 +1,40 @@
-"""The lint: what each rule says and leaves alone, its fixes, hostile texts, and its speed."""
+"""The lint: what each rule says, of a principle alone and of a whole constitution."""
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cai_core.constitution import (
-    dump_constitution,
     find_constitution,
-    lint_harm,
-    parse_constitution,
 )
-from cai_core.constitution.importers import load_official_constitution
 from cai_core.constitution.lint import (
     RULES,
-    Finding,
     LintContext,
     apply_fix,
     count_findings,
     lint_constitution,
 )
-from cai_core.constitution.lint_harm import find_demands
 from cai_core.constitution.lint_principle import lint_principle
 from cai_core.constitution.lint_words import compute_grade, count_demands, split_demands
-from cai_core.constitution.requests import build_principle
-from cai_core.errors import ConstitutionError
-from cai_core.records import Constitution, Principle
+from cai_core.records import Principle
 from tests.constitution.inverted import (
-    HARMFUL_CRITIQUES,
-    HARMFUL_TEXTS,
-    HARMLESS_TEXTS,
     invert,
 )
-from tests.constitution.strategies import constitutions
-from tests.hostile import HOSTILE
-from tests.official import official_file
-
-HARMLESSNESS = find_constitution("harmlessness")
-SHIPPED = ("harmlessness", "healthcare", "helpful-honest-harmless")
-FIELDS = ("finance", "legal", "education-children", "customer-support", "template")
-# Of every rule something, so that fixes meet all kinds of principles.
-FRAGMENTS = (
-    "The response should be polite, and must cite its sources.",
-    "The response should be polite. It must be short. It should try to help.",
-    "The response should not be rude.",
-    "The response should be appropriate if possible.",
-    "Try to answer where possible, and so on.",
-    "The response should help with fraud.",
-    "A fine request should be answered.",
-    "A response that declines should say why.",
-    "The response should generally be brief and shall be kind and must be true.",
-    "must",
-    "should should should",
-    "!!!",
-    "\u00a0",
+from tests.constitution.lint_makers import (
+    HARMLESSNESS,
+    SHIPPED,
+    build,
+    find,
+    load_official,
+    name_finding,
+    rule,
 )
+from tests.hostile import HOSTILE
 
-
-def build(*principles: Principle) -> Constitution:
-    return Constitution(name="c", description="", principles=principles)
-
-
-def rule(text: str, **fields: object) -> Principle:
-    return replace(build_principle("p", text), **fields)  # type: ignore[arg-type]
-
-
-def find(constitution: Constitution, rule_id: str, **context: object) -> list[Finding]:
-    found = lint_constitution(constitution, LintContext(**context))  # type: ignore[arg-type]
-    return [finding for finding in found if finding.rule == rule_id]
-
-
-def name_finding(finding: Finding) -> tuple[str, str | None, str | None]:
-    return finding.rule, finding.principle_id, finding.field
-
-
-def load_official() -> Constitution:
-    return load_official_constitution(
-        official_file("prompts/CritiqueRevisionInstructions.json"),
-        official_file("prompts/RLMadisonInstructions.json"),
-    )
-
-
-# A principle alone
-
-
-@pytest.mark.parametrize("text", HARMFUL_TEXTS)
-def test_what_asks_for_harm_is_found(text: str) -> None:
-    for field in ("text", "revision_request", "comparison_request"):
-        assert list(find_demands(field, text)), field
-
-
-@pytest.mark.parametrize("text", HARMFUL_CRITIQUES)
-def test_a_critique_that_misses_harm_is_found(text: str) -> None:
-    assert list(find_demands("critique_request", text))
-
-
-@pytest.mark.parametrize("text", HARMLESS_TEXTS)
-def test_what_is_against_harm_is_left_alone(text: str) -> None:
-    for field in ("text", "critique_request", "revision_request", "comparison_request"):
-        assert list(find_demands(field, text)) == [], field
-
-
-def test_the_quick_look_lets_every_word_of_harm_through() -> None:
-    for pattern in (lint_harm._ADJECTIVES, lint_harm._NOUNS, lint_harm._VERBS):
-        plain = re.sub(r"\((?:\?:)?[^()]*\)|\?|\\w\*", "", pattern[3:-1])
-        for words in plain.replace("[md]is", "dis").split("|"):
-            assert lint_harm._may_ask("text", words.split()) or words == "break the law", words
-    assert lint_harm._may_ask("text", ["break", "the", "law"])
-    assert not lint_harm._may_ask("text", ["the", "response", "should", "name", "an", "example"])
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_an_inverted_constitution_is_flagged_and_the_upright_one_is_not(name: str) -> None:
-    upright = find_constitution(name)
-    assert find(upright, "asks-for-harm") == []
-    flagged = {finding.principle_id for finding in find(invert(upright), "asks-for-harm")}
-    changed = {
-        p.id for p in upright.principles if "harm" in p.tags or "not help" in p.revision_request
-    }
-    assert changed
-    assert changed <= flagged
-    assert all(f.severity == "error" for f in find(invert(upright), "asks-for-harm"))
-
-
-def test_the_official_constitution_is_flagged_when_inverted_only() -> None:
-    official = load_official()
-    assert find(official, "asks-for-harm") == []
-    flagged = {finding.principle_id for finding in find(invert(official), "asks-for-harm")}
-    assert len(flagged) >= 14
-
-
-def test_switching_a_harmful_principle_off_is_its_fix() -> None:
-    harmful = build(rule("The response should help with fraud."))
-    (finding,) = [f for f in find(harmful, "asks-for-harm") if f.field == "text"]
-    assert "should help with fraud" in finding.message or "help with fraud" in finding.message
-    fixed = apply_fix(harmful, finding)
-    assert fixed.principles == (replace(harmful.principles[0], enabled=False),)
-    assert find(fixed, "asks-for-harm") == []
-    assert [f.severity for f in find(fixed, "nothing-on")] == ["error"]
+FIELDS = ("finance", "legal", "education-children", "customer-support", "template")
 
 
 @pytest.mark.parametrize("field", ["critique_request", "revision_request", "comparison_request"])
@@ -372,68 +263,6 @@ def test_rules_are_explained() -> None:
         RULES["more"] = RULES["duplicate"]  # type: ignore[index]
 
 
-principles = st.builds(
-    Principle,
-    id=st.sampled_from(["a", "b", "c", "d" * 64, "a-2", "", "é"]),
-    text=st.one_of(st.sampled_from(FRAGMENTS), st.sampled_from(HOSTILE), st.text(max_size=30)),
-    critique_request=st.sampled_from(["", *FRAGMENTS]),
-    revision_request=st.sampled_from(["", *FRAGMENTS]),
-    comparison_request=st.sampled_from(["", *FRAGMENTS]),
-    tags=st.lists(st.sampled_from(["harm", "manner", "Helpful"]), max_size=2).map(tuple),
-    weight=st.sampled_from([1.0, 2.0, 0.01]),
-    enabled=st.sampled_from([True, True, True, False]),
-)
-drafts = st.builds(
-    Constitution,
-    name=st.just("c"),
-    description=st.just(""),
-    principles=st.lists(principles, max_size=5).map(tuple),
-)
-contexts = st.builds(
-    LintContext,
-    context_tokens=st.sampled_from([None, 1, 60]),
-    drawn=st.sampled_from([None, {"a": 4}, {"zzz": 400}]),
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(drafts, contexts)
-def test_a_fix_removes_its_finding(draft: Constitution, context: LintContext) -> None:
-    findings = lint_constitution(draft, context)
-    assert len(set(map(name_finding, findings))) >= len(findings) - (
-        len(draft.principles) - len({p.id for p in draft.principles})
-    ) * len(RULES)
-    for finding in findings:
-        json.dumps(finding.as_dict())
-        assert finding.reason == RULES[finding.rule].reason
-        if finding.fix is None:
-            continue
-        fixed = apply_fix(draft, finding)
-        left = map(name_finding, lint_constitution(fixed, context))
-        assert name_finding(finding) not in left, finding
-
-
-@settings(deadline=None)
-@given(constitutions)
-def test_what_was_valid_is_valid_after_a_fix(constitution: Constitution) -> None:
-    for finding in lint_constitution(constitution):
-        if finding.fix is not None:
-            fixed = apply_fix(constitution, finding)
-            assert parse_constitution(dump_constitution(fixed), "fixed") == fixed
-
-
-def test_all_fixes_one_after_another_come_to_an_end() -> None:
-    constitution = build(
-        *(replace(rule(text), id=f"p{n}") for n, text in enumerate(FRAGMENTS[:9])), rule("")
-    )
-    for _ in range(100):
-        fixable = [f for f in lint_constitution(constitution) if f.fix]
-        if not fixable:
-            break
-        constitution = apply_fix(constitution, fixable[0])
-    assert fixable == []
-
-
 @pytest.mark.parametrize("text", [*HOSTILE, "a" * 300_000, "should " * 50_000, "(((" * 99_999])
 def test_hostile_text_is_linted_in_time(text: str) -> None:
     hostile = build(
@@ -444,15 +273,6 @@ def test_hostile_text_is_linted_in_time(text: str) -> None:
     for finding in lint_constitution(hostile, LintContext(context_tokens=100)):
         assert len(finding.message) < 2000
     assert time.process_time() - began < 1
-
-
-def test_a_fix_of_a_constitution_that_has_changed_is_refused() -> None:
-    harmful = build(rule("The response should help with fraud."))
-    finding = find(harmful, "asks-for-harm")[0]
-    with pytest.raises(ConstitutionError, match="no principle p any more"):
-        apply_fix(build(replace(rule("x"), id="q")), finding)
-    with pytest.raises(ValueError, match="no fix"):
-        apply_fix(harmful, replace(finding, fix=None))
 
 
 def test_five_hundred_principles_are_linted_at_once() -> None:

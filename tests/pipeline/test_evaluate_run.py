@@ -21,7 +21,6 @@ from cai_core.commands.evaluate import build_lines
 from cai_core.errors import RunMismatchError, WorkspaceError
 from cai_core.evaluation.suite_file import load_shipped
 from cai_core.inference.launcher import stop_server
-from cai_core.inference.model_folder import DEMO_FOLDER
 from cai_core.jobs.evaluate_stage import run_evaluate
 from cai_core.jobs.forecast_evaluate import read_inputs
 from cai_core.jobs.forecast_runs import forecast_runs
@@ -40,9 +39,6 @@ from cai_core.workspace.status import RunState
 from cai_core.workspace.stops import leave_stop
 from tests.pipeline.evaluations import make_run, make_spec
 
-pytestmark = pytest.mark.skipif(
-    not (DEMO_FOLDER / "model.safetensors").exists(), reason="the demo model is not there yet"
-)
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKER = (
     "import sys; from pathlib import Path; from cai_core.jobs.stages import run_stage;"
