@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cai_core.errors import CaiError, Cancelled
+from cai_core.pipeline.hub import Hub
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.records import Constitution, Finding, Prompt, StepKind
 
 log = logging.getLogger(__name__)
-
-_CHAIN_ID = re.compile(r"[0-9a-f]{12}")
 
 
 class ChainState(StrEnum):
@@ -246,12 +242,8 @@ class LiveChain:
                 self._cancel = None
 
 
-class LiveHub:
-    """The chains of this process by id, so that a URL finds its chain again.
-
-    Bounded both ways: at most `max_live` run at once, and at most `max_kept` are remembered,
-    of which the oldest ended ones are forgotten first.
-    """
+class LiveHub(Hub[LiveRequest, LiveChain]):
+    """The chains of this process; `load` finds an ended one that is not in memory."""
 
     def __init__(
         self,
@@ -261,64 +253,13 @@ class LiveHub:
         max_live: int = 4,
         max_kept: int = 50,
     ) -> None:
-        """
-        Args:
-            load: finds an ended chain that is not in memory.
-        """
-        self._work = work
-        self._load = load
-        self._max_live = max_live
-        self._max_kept = max_kept
-        self._lock = threading.Lock()
-        self._chains: OrderedDict[str, LiveChain] = OrderedDict()
-
-    def start(self, request: LiveRequest) -> LiveChain:
-        """Start a chain.
-
-        Raises:
-            CaiError: `max_live` chains are running already.
-        """
-        with self._lock:
-            live = sum(chain.snapshot().state.is_live for chain in self._chains.values())
-            if live >= self._max_live:
-                raise CaiError(
-                    f"Playground: {live} chains are running, the most at once. "
-                    "Wait for one to end, or stop one."
-                )
-            chain = LiveChain(secrets.token_hex(6), request, self._work)
-            self._chains[chain.id] = chain
-            self._forget_oldest()
-        chain.start()
-        return chain
-
-    def get(self, chain_id: str) -> LiveChain | None:
-        """The chain of that id, from memory or else from where it is kept; None without either.
-
-        Any text may come in here: an id is a part of a URL, and of a folder's name.
-        """
-        if not _CHAIN_ID.fullmatch(chain_id):
-            return None
-        with self._lock:
-            chain = self._chains.get(chain_id)
-        if chain is None and (chain := self._load(chain_id)) is not None:
-            with self._lock:
-                chain = self._chains.setdefault(chain_id, chain)
-                self._forget_oldest()
-        return chain
-
-    def close(self, timeout: float = 5.0) -> None:
-        """Stop every chain and wait for the threads."""
-        with self._lock:
-            chains = list(self._chains.values())
-        for chain in chains:
-            chain.stop()
-        for chain in chains:
-            chain.join(timeout)
-
-    def _forget_oldest(self) -> None:
-        ended = [i for i, chain in self._chains.items() if not chain.snapshot().state.is_live]
-        for chain_id in ended[: max(0, len(self._chains) - self._max_kept)]:
-            del self._chains[chain_id]
+        super().__init__(
+            "chains",
+            lambda chain_id, request: LiveChain(chain_id, request, work),
+            load,
+            max_live=max_live,
+            max_kept=max_kept,
+        )
 
 
 async def _do_nothing(chain_id: str, request: LiveRequest, buffer: ChainBuffer) -> None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from cai_core.errors import CaiError, Cancelled
+from cai_core.pipeline.hub import Hub
 from cai_core.pipeline.live import ChainState
 from cai_core.pipeline.ways_answers import STEPS, Answer, list_samples, read_answer
 from cai_core.pipeline.ways_recipe import Way, WaysRecipe
@@ -26,7 +24,6 @@ from cai_core.workspace.rows import Row
 
 log = logging.getLogger(__name__)
 
-_ID = re.compile(r"[0-9a-f]{12}")
 RUN_PREFIX = "interactive-ways-"
 
 
@@ -233,12 +230,8 @@ class LiveWays:
                 self._cancel = None
 
 
-class WaysHub:
-    """The comparisons of this process by id, so that a URL finds its comparison again.
-
-    At most `max_live` run at once, and at most `max_kept` are remembered, of which the oldest
-    ended ones are forgotten first.
-    """
+class WaysHub(Hub[WaysRequest, LiveWays]):
+    """The comparisons of this process; `load` finds an ended one that is not in memory."""
 
     def __init__(
         self,
@@ -248,62 +241,13 @@ class WaysHub:
         max_live: int = 2,
         max_kept: int = 50,
     ) -> None:
-        """
-        Args:
-            load: finds an ended comparison that is not in memory.
-        """
-        self._work, self._load = work, load
-        self._max_live, self._max_kept = max_live, max_kept
-        self._lock = threading.Lock()
-        self._held: OrderedDict[str, LiveWays] = OrderedDict()
-
-    def start(self, request: WaysRequest) -> LiveWays:
-        """Start a comparison.
-
-        Raises:
-            CaiError: `max_live` are running already.
-        """
-        with self._lock:
-            live = sum(ways.snapshot().state.is_live for ways in self._held.values())
-            if live >= self._max_live:
-                raise CaiError(
-                    f"Playground: {live} comparisons are running, the most at once. "
-                    "Wait for one to end, or stop one."
-                )
-            ways = LiveWays(secrets.token_hex(6), request, self._work)
-            self._held[ways.id] = ways
-            self._forget_oldest()
-        ways.start()
-        return ways
-
-    def get(self, ways_id: str) -> LiveWays | None:
-        """The comparison of that id, from memory or from where it is kept; None without either.
-
-        Any text may come in here: an id is a part of a URL, and of a folder's name.
-        """
-        if not _ID.fullmatch(ways_id):
-            return None
-        with self._lock:
-            ways = self._held.get(ways_id)
-        if ways is None and (ways := self._load(ways_id)) is not None:
-            with self._lock:
-                ways = self._held.setdefault(ways_id, ways)
-                self._forget_oldest()
-        return ways
-
-    def close(self, timeout: float = 5.0) -> None:
-        """Stop every comparison and wait for the threads."""
-        with self._lock:
-            held = list(self._held.values())
-        for ways in held:
-            ways.stop()
-        for ways in held:
-            ways.join(timeout)
-
-    def _forget_oldest(self) -> None:
-        ended = [i for i, ways in self._held.items() if not ways.snapshot().state.is_live]
-        for ways_id in ended[: max(0, len(self._held) - self._max_kept)]:
-            del self._held[ways_id]
+        super().__init__(
+            "comparisons",
+            lambda ways_id, request: LiveWays(ways_id, request, work),
+            load,
+            max_live=max_live,
+            max_kept=max_kept,
+        )
 
 
 async def _do_nothing(ways_id: str, request: WaysRequest, buffer: WaysBuffer) -> None:
