@@ -38,6 +38,7 @@ from cai_core.workspace.review_votes import (
     UNDO,
     VOTE,
     VoteChoice,
+    find_newest_vote,
     has_ever_judged,
     read_votes,
 )
@@ -277,16 +278,12 @@ def undo_vote(actor: Actor, workspace: Path, *, queue: str) -> str:
     """
     require(actor, AccessRole.REVIEWER, "take a vote back")
     load_queue(workspace, queue)
-    mine = [
-        vote
-        for vote in read_votes(workspace, queue)
-        if vote.reviewer == actor.name and vote.imported_by is None
-    ]
-    if not mine:
+    mine = find_newest_vote(workspace, queue, actor.name)
+    if mine is None:
         raise CaiError("There is no vote of yours to take back. Vote first.")
-    fields = {"queue": queue, "comparison": mine[-1].comparison, "undone": mine[-1].vote}
+    fields = {"queue": queue, "comparison": mine.comparison, "undone": mine.vote}
     append_event(workspace, Topic.REVIEWS, actor, UNDO, fields)
-    return mine[-1].comparison
+    return mine.comparison
 
 
 def _say(

@@ -148,6 +148,15 @@ def read_votes(workspace: Path, queue: str) -> tuple[Vote, ...]:
         return book.list_standing(queue)
 
 
+def find_newest_vote(workspace: Path, queue: str, reviewer: str) -> Vote | None:
+    """What a reviewer said here last and has not taken back; None where there is nothing.
+
+    The journal's order tells, not the clock: two votes may fall in one millisecond.
+    """
+    with _open_book(workspace) as book:
+        return book.find_newest(queue, reviewer)
+
+
 def read_makers(workspace: Path) -> dict[str, tuple[str, str]]:
     """Queue → when it was made first, and by whom."""
     with _open_book(workspace) as book:
@@ -224,6 +233,17 @@ class _Book:
                 (max(votes, key=_rank) for votes in said if votes), key=_order
             )
         return tuple(one.vote for one in self._standing[queue])
+
+    def find_newest(self, queue: str, reviewer: str) -> Vote | None:
+        theirs = (
+            one
+            for (_, who), votes in self._said.get(queue, {}).items()
+            if who == reviewer
+            for one in votes
+            if one.vote.imported_by is None
+        )
+        newest = max(theirs, key=lambda one: one.line, default=None)
+        return None if newest is None else newest.vote
 
     def has_ever_judged(self, queue: str, comparison: str, reviewer: str) -> bool:
         return (queue, comparison, reviewer) in self._ever

@@ -216,7 +216,14 @@ def test_a_vote_is_blind_once(workspace: Path) -> None:
     assert [name for name, blind in found.items() if not blind] == [("c0", "ada"), ("c1", "ada")]
 
 
-def test_undo_takes_the_newest_of_several_back_and_frees_its_place(workspace: Path) -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_undo_takes_the_newest_of_several_back_and_frees_its_place(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    if frozen:  # all in one millisecond
+        monkeypatch.setattr(
+            "cai_core.workspace.events.now", lambda: "2026-01-02T03:04:05.678+00:00"
+        )
     queue = queue_up(workspace).queue_id
     for name in ("c0", "c1"):
         say(workspace, queue, ADA, name, A)

@@ -125,8 +125,9 @@ def test_a_remote_run_does_not_wait_for_the_accelerator(background: Background) 
         # Nobody listens there: it is refused, which is as good an end as any.
         background.submit("remote", model="http://127.0.0.1:9#m", seed=6)
         background.worker("remote")
+        # A worker is there a moment before its run is out of the queue.
+        background.wait(lambda: load_queue(background.workspace) == ["waiting"], "remote began")
         assert background.open("waiting").status().state is RunState.QUEUED
-        assert load_queue(background.workspace) == ["waiting"]
         jobs.kill_run(LOCAL_ACTOR, background.workspace, "remote")
     finally:
         os.kill(worker.pid, signal.SIGCONT)
