@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from cai_core.commands.effect import add_effect_parser
 from cai_core.commands.lint import load_any
 from cai_core.constitution import dump_constitution, load_constitution
 from cai_core.constitution.exports import FORMATS, SUFFIXES, export_constitution
@@ -57,6 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "constitution", metavar="NAME|FILE", help="NAME, NAME@LABEL, NAME@HASH, or a file"
     )
     render.set_defaults(run=run_system_prompt)
+    add_effect_parser(commands)
 
 
 def run_validate(args: argparse.Namespace) -> int:
