@@ -8,7 +8,13 @@ import streamlit as st
 
 from cai_core.errors import CaiError
 from cai_core.pipeline.interactive import build_chain_row_id, build_run_id
-from cai_core.pipeline.live import ChainState, LiveChain, LiveRequest, LiveStep, Snapshot
+from cai_core.pipeline.live import (
+    LiveChain,
+    LiveRequest,
+    LiveStep,
+    Snapshot,
+)
+from cai_core.pipeline.live_task import ChainState
 from cai_core.records import Finding, StepKind
 from ui import services
 from ui.chain_compare import build_side_title

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cai_core.demo_world import load_oracle
 from cai_core.demo_world.ways_truth import describe_answer, is_harmful_request, is_harmless
-from cai_core.pipeline.live import ChainState
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.system_prompt import preview_system_prompt
 from cai_core.pipeline.ways_answers import Answer, read_text
 from cai_core.pipeline.ways_live import LiveWays, WaysRequest, WaysSnapshot

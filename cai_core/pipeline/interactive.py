@@ -20,12 +20,12 @@ from cai_core.pipeline.connect import launch
 from cai_core.pipeline.critique_revision import Chain, prepare, run_chain
 from cai_core.pipeline.live import (
     ChainBuffer,
-    ChainState,
     LiveChain,
     LiveRequest,
     LiveStep,
     Snapshot,
 )
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.prompt_file import parse_conversation
 from cai_core.pipeline.recipe import ReviseRecipe, TemplateName, parse_revise_recipe
 from cai_core.pipeline.row_sink import RowSink

@@ -1,40 +1,16 @@
-"""Chains that a page watches: each runs on a thread of its own and writes into a buffer.
-
-The page never waits for a model. It reads `snapshot()` a few times a second, from any browser
-tab that knows the chain's id; a reload or a second tab misses nothing.
-"""
+"""Chains that a page watches, step by step as their text arrives."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from cai_core.errors import CaiError, Cancelled
 from cai_core.pipeline.hub import Hub
+from cai_core.pipeline.live_task import ChainState, LiveTask, Work
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.records import Constitution, Finding, Prompt, StepKind
-
-log = logging.getLogger(__name__)
-
-
-class ChainState(StrEnum):
-    """Where a live chain is. The last three are final."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-    @property
-    def is_live(self) -> bool:
-        """Whether more may still arrive."""
-        return self in (ChainState.STARTING, ChainState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,77 +145,19 @@ class LiveRequest:
     recipe: ChainRecipe
 
 
-# What a chain's thread does: chain id, what was asked for, where to write.
-Work = Callable[[str, LiveRequest, ChainBuffer], Awaitable[None]]
+class LiveChain(LiveTask[LiveRequest, ChainBuffer]):
+    """One chain."""
 
-
-class LiveChain:
-    """One chain on one thread with an event loop of its own."""
-
-    def __init__(self, chain_id: str, request: LiveRequest, work: Work) -> None:
-        self.id = chain_id
-        self.request = request
-        self._work = work
-        self._buffer = ChainBuffer()
-        self._lock = threading.Lock()
-        self._cancel: Callable[[], object] | None = None
-        self._stopped = False
-        self._thread = threading.Thread(
-            target=self._run_thread, name=f"chain-{chain_id}", daemon=True
-        )
+    what = "chain"
 
     @classmethod
     def of_ended(cls, chain_id: str, request: LiveRequest, snapshot: Snapshot) -> LiveChain:
         """A chain that ended earlier, to be shown again; it has nothing to start."""
-        chain = cls(chain_id, request, _do_nothing)
-        chain._buffer = ChainBuffer.of_ended(snapshot)
-        return chain
-
-    def start(self) -> None:
-        """Begin. Returns at once."""
-        self._thread.start()
+        return cls(chain_id, request, ChainBuffer.of_ended(snapshot))
 
     def snapshot(self) -> Snapshot:
         """What there is to show now."""
         return self._buffer.snapshot()
-
-    def stop(self) -> None:
-        """End the chain now: the open response is closed, not read to its next token."""
-        with self._lock:
-            self._stopped = True
-            if self._cancel is not None:
-                self._cancel()
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait until the thread has ended, `timeout` seconds at most."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-
-    def _run_thread(self) -> None:
-        asyncio.run(self._run())
-
-    async def _run(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        with self._lock:
-            if self._stopped:
-                self._buffer.end(ChainState.STOPPED)
-                return
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        try:
-            await self._work(self.id, self.request, self._buffer)
-        except (asyncio.CancelledError, Cancelled):
-            self._buffer.end(ChainState.STOPPED)
-        except CaiError as error:
-            self._buffer.end(ChainState.FAILED, str(error))
-        except Exception as error:  # nobody above this thread would hear of it
-            log.exception("chain %s ended on an unforeseen error", self.id)
-            self._buffer.end(ChainState.FAILED, _unforeseen(error))
-        else:
-            self._buffer.end(ChainState.FINISHED)
-        finally:
-            with self._lock:  # the loop closes next; a stop from now on has nothing to cancel
-                self._cancel = None
 
 
 class LiveHub(Hub[LiveRequest, LiveChain]):
@@ -247,7 +165,7 @@ class LiveHub(Hub[LiveRequest, LiveChain]):
 
     def __init__(
         self,
-        work: Work,
+        work: Work[LiveRequest, ChainBuffer],
         load: Callable[[str], LiveChain | None],
         *,
         max_live: int = 4,
@@ -255,19 +173,8 @@ class LiveHub(Hub[LiveRequest, LiveChain]):
     ) -> None:
         super().__init__(
             "chains",
-            lambda chain_id, request: LiveChain(chain_id, request, work),
+            lambda chain_id, request: LiveChain(chain_id, request, ChainBuffer(), work),
             load,
             max_live=max_live,
             max_kept=max_kept,
         )
-
-
-async def _do_nothing(chain_id: str, request: LiveRequest, buffer: ChainBuffer) -> None:
-    del chain_id, request, buffer
-
-
-def _unforeseen(error: Exception) -> str:
-    return (
-        f"Playground: the chain ended on an unforeseen {type(error).__name__}. "
-        "The finished steps are kept; the terminal that runs the app shows the details."
-    )

@@ -22,7 +22,7 @@ from cai_core.pipeline.connect import launch
 from cai_core.pipeline.generate import ChainSetup
 from cai_core.pipeline.interactive import LIVE_PATIENCE
 from cai_core.pipeline.label_asking import LabelSetup
-from cai_core.pipeline.live import ChainState
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.row_sink import RowSink
 from cai_core.pipeline.ways import Asking, WaysSetup, prepare_feedback, prepare_model
 from cai_core.pipeline.ways_live import (

@@ -1,28 +1,22 @@
-"""Comparisons of ways that a page watches: each on a thread of its own, written into a buffer.
+"""Comparisons of ways that a page watches.
 
-As `pipeline.live` for chains: the page reads `snapshot()` a few times a second, from any tab that
-knows the id. A comparison is a run, `runs/interactive-ways-<id>`, whose rows are durable as they
+A comparison is a run, `runs/interactive-ways-<id>`, whose rows are durable as they
 come, so a link to it outlives the app.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cai_core.errors import CaiError, Cancelled
 from cai_core.pipeline.hub import Hub
-from cai_core.pipeline.live import ChainState
+from cai_core.pipeline.live_task import ChainState, LiveTask, Work
 from cai_core.pipeline.ways_answers import STEPS, Answer, list_samples, read_answer
 from cai_core.pipeline.ways_recipe import Way, WaysRecipe
 from cai_core.records import Constitution, Prompt
 from cai_core.workspace.rows import Row
-
-log = logging.getLogger(__name__)
 
 RUN_PREFIX = "interactive-ways-"
 
@@ -151,83 +145,24 @@ class WaysBuffer:
             )
 
 
-# What a comparison's thread does: id, what was asked for, where to write.
-Work = Callable[[str, WaysRequest, WaysBuffer], Awaitable[None]]
+class LiveWays(LiveTask[WaysRequest, WaysBuffer]):
+    """One comparison."""
 
-
-class LiveWays:
-    """One comparison on one thread with an event loop of its own."""
-
-    def __init__(self, ways_id: str, request: WaysRequest, work: Work) -> None:
-        self.id = ways_id
-        self.request = request
-        self._work = work
-        self._buffer = WaysBuffer()
-        self._lock = threading.Lock()
-        self._cancel: Callable[[], object] | None = None
-        self._stopped = False
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run()), name=f"ways-{ways_id}", daemon=True
-        )
+    what = "comparison"
 
     @classmethod
     def of_ended(cls, ways_id: str, request: WaysRequest, snapshot: WaysSnapshot) -> LiveWays:
         """A comparison that ended earlier, to be shown again; it has nothing to start."""
-        ways = cls(ways_id, request, _do_nothing)
-        ways._buffer = WaysBuffer.of_ended(snapshot)
-        return ways
+        return cls(ways_id, request, WaysBuffer.of_ended(snapshot))
 
     @property
     def run_id(self) -> str:
         """The run that keeps it."""
         return f"{RUN_PREFIX}{self.id}"
 
-    def start(self) -> None:
-        """Begin. Returns at once."""
-        self._thread.start()
-
     def snapshot(self) -> WaysSnapshot:
         """What there is to show now."""
         return self._buffer.snapshot()
-
-    def stop(self) -> None:
-        """End it now: open responses are closed, not read to their next token."""
-        with self._lock:
-            self._stopped = True
-            if self._cancel is not None:
-                self._cancel()
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait until the thread has ended, `timeout` seconds at most."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-
-    async def _run(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        with self._lock:
-            if self._stopped:
-                self._buffer.end(ChainState.STOPPED)
-                return
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        try:
-            await self._work(self.id, self.request, self._buffer)
-        except (asyncio.CancelledError, Cancelled):
-            self._buffer.end(ChainState.STOPPED)
-        except CaiError as error:
-            self._buffer.end(ChainState.FAILED, str(error))
-        except Exception as error:  # nobody above this thread would hear of it
-            log.exception("comparison %s ended on an unforeseen error", self.id)
-            self._buffer.end(
-                ChainState.FAILED,
-                f"Playground: the comparison ended on an unforeseen {type(error).__name__}. "
-                "What was finished is kept; the terminal that runs the app shows the details.",
-            )
-        else:
-            self._buffer.end(ChainState.FINISHED)
-        finally:
-            with self._lock:  # the loop closes next; a stop from now on has nothing to cancel
-                self._cancel = None
 
 
 class WaysHub(Hub[WaysRequest, LiveWays]):
@@ -235,7 +170,7 @@ class WaysHub(Hub[WaysRequest, LiveWays]):
 
     def __init__(
         self,
-        work: Work,
+        work: Work[WaysRequest, WaysBuffer],
         load: Callable[[str], LiveWays | None],
         *,
         max_live: int = 2,
@@ -243,12 +178,8 @@ class WaysHub(Hub[WaysRequest, LiveWays]):
     ) -> None:
         super().__init__(
             "comparisons",
-            lambda ways_id, request: LiveWays(ways_id, request, work),
+            lambda ways_id, request: LiveWays(ways_id, request, WaysBuffer(), work),
             load,
             max_live=max_live,
             max_kept=max_kept,
         )
-
-
-async def _do_nothing(ways_id: str, request: WaysRequest, buffer: WaysBuffer) -> None:
-    del ways_id, request, buffer

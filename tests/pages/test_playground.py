@@ -14,7 +14,13 @@ from streamlit.testing.v1 import AppTest
 
 from cai_core.actions.constitutions import save_constitution
 from cai_core.errors import CaiError
-from cai_core.pipeline.live import ChainBuffer, ChainState, LiveChain, LiveHub, LiveRequest
+from cai_core.pipeline.live import (
+    ChainBuffer,
+    LiveChain,
+    LiveHub,
+    LiveRequest,
+)
+from cai_core.pipeline.live_task import ChainState
 from cai_core.records import LOCAL_ACTOR
 from cai_core.workspace import versions
 from cai_core.workspace.drafts import build_draft

@@ -16,7 +16,7 @@ from cai_core.constitution import find_constitution
 from cai_core.demo_world.oracle import load_oracle
 from cai_core.errors import CaiError
 from cai_core.inference.launcher import stop_server
-from cai_core.pipeline.live import ChainState
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.system_prompt import preview_system_prompt
 from cai_core.pipeline.ways_answers import STEPS, build_response_id
 from cai_core.pipeline.ways_interactive import load_live_ways, run_live_ways

@@ -14,12 +14,12 @@ from cai_core.errors import CaiError
 from cai_core.pipeline.interactive import build_run_id, load_live, run_live
 from cai_core.pipeline.live import (
     ChainBuffer,
-    ChainState,
     LiveChain,
     LiveHub,
     LiveRequest,
     LiveStep,
 )
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.prompt_file import build_prompt
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.records import Finding, Message, StepKind
@@ -53,7 +53,7 @@ def build_request(model: str, text: str = "How do I?", **recipe: object) -> Live
 
 
 def run_to_end(request: LiveRequest) -> LiveChain:
-    chain = LiveChain(CHAIN, request, run_live)
+    chain = LiveChain(CHAIN, request, ChainBuffer(), run_live)
     chain.start()
     chain.join(30)
     return chain
@@ -104,7 +104,7 @@ def test_stop_closes_the_response_at_once_and_keeps_what_was_finished(
     workspace: Path, fake: FakeModel
 ) -> None:
     fake.hold_at = 2
-    chain = LiveChain(CHAIN, build_request(fake.url), run_live)
+    chain = LiveChain(CHAIN, build_request(fake.url), ChainBuffer(), run_live)
     chain.start()
     wait_until(lambda: [step.text for step in chain.snapshot().steps[1:]] == ["Critique 2: word0"])
     chain.stop()
@@ -144,7 +144,7 @@ def test_an_unforeseen_error_ends_the_chain_without_its_details(
     async def break_down(chain_id: str, request: LiveRequest, buffer: ChainBuffer) -> None:
         raise ZeroDivisionError("secret of the prompt")
 
-    chain = LiveChain(CHAIN, build_request("demo"), break_down)
+    chain = LiveChain(CHAIN, build_request("demo"), ChainBuffer(), break_down)
     chain.start()
     chain.join(5)
     snapshot = chain.snapshot()
@@ -155,7 +155,7 @@ def test_an_unforeseen_error_ends_the_chain_without_its_details(
 
 
 def test_stop_before_the_thread_runs_and_after_its_end_are_harmless() -> None:
-    chain = LiveChain(CHAIN, build_request("demo"), wait_for_ever)
+    chain = LiveChain(CHAIN, build_request("demo"), ChainBuffer(), wait_for_ever)
     chain.stop()
     chain.start()
     chain.join(5)

@@ -9,7 +9,7 @@ import pytest
 
 from cai_core.constitution import find_constitution
 from cai_core.errors import CaiError
-from cai_core.pipeline.live import ChainState
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.prompt_file import prompts_hash
 from cai_core.pipeline.ways_interactive import load_live_ways, run_live_ways
 from cai_core.pipeline.ways_live import WaysBuffer, WaysHub, WaysRequest

@@ -22,7 +22,8 @@ from cai_core.inference.vllm_plan import KeeperTimes
 from cai_core.inference.vllm_record import VllmRecord, files_of, load_vllm_record
 from cai_core.inference.vllm_server import ensure_vllm, find_vllm, list_vllm, stop_vllm
 from cai_core.pipeline.interactive import load_live, run_live
-from cai_core.pipeline.live import ChainState, LiveHub, LiveRequest
+from cai_core.pipeline.live import LiveHub, LiveRequest
+from cai_core.pipeline.live_task import ChainState
 from cai_core.pipeline.recipe import ChainRecipe
 from cai_core.records import SamplingParams
 from tests.pipeline.makers import make_constitution, make_prompts
