@@ -19,7 +19,7 @@ from transformers import (
 
 from cai_core.errors import ModelError, RecipeError, RunMismatchError
 from cai_core.inference.model_folder import compute_weights_hash, fetch_model
-from cai_core.training.recipe import Method, Precision
+from cai_core.training.training_settings import Method, Precision
 from cai_core.workspace.files import replace_file
 from cai_core.workspace.runs import Run
 

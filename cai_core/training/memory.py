@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from cai_core.errors import ModelError
 from cai_core.inference.model_folder import list_weights
-from cai_core.training.recipe import Method, Precision
+from cai_core.training.training_settings import Method, Precision
 
 # Interpreter, torch, transformers, TRL and what they keep beside tensors; measured, resident.
 PROGRAM_BYTES = 760 * 10**6

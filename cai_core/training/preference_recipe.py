@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from typing import Any, Literal, TypeVar, get_args
 
 from cai_core.errors import RecipeError
-from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys, check_text
+from cai_core.recipe_checks import check_bool, check_choice, check_keys
 from cai_core.records import PromptKind
-from cai_core.training.recipe import Method, Precision
+from cai_core.training.training_settings import (
+    Method,
+    Precision,
+    check_shares,
+    check_source,
+    check_training,
+    list_parents,
+)
 
 LabelUse = Literal["all", "feedback-model", "human", "revision"]
 
@@ -34,17 +40,10 @@ class PreferenceSource:
     share: float | None = None
 
     def __post_init__(self) -> None:
-        check_text("sources: run", self.run)
-        if not self.run:
-            raise RecipeError("a source names no run. Give the id of a `label` run.")
+        check_source(self, "label", "comparison")
         for kind in self.kinds:
             check_choice("kinds", kind, tuple(PromptKind))
         check_choice("use", self.use, get_args(LabelUse))
-        if self.share is not None and not 0 < self.share < 1:
-            raise RecipeError(
-                f"share is {self.share!r}. Give more than 0 and less than 1, or leave it out to "
-                "take every comparison."
-            )
 
     def overlaps(self, other: PreferenceSource) -> bool:
         """Whether both could take the same label."""
@@ -107,56 +106,27 @@ class PairRecipe:
     drop_disputed: bool = False
 
     def __post_init__(self) -> None:
-        check_text("base", self.base)
-        if not self.base:
-            raise RecipeError("base names no model. Give `demo`, a folder or a hub id.")
-        check_choice("method", self.method, get_args(Method))
-        check_choice("precision", self.precision, get_args(Precision))
-        switches = ("soft", "shuffled", "gradient_checkpointing", "use_human", "drop_disputed")
-        for name in switches:
+        check_training(self)
+        for name in ("soft", "shuffled", "use_human", "drop_disputed"):
             check_bool(name, getattr(self, name))
         if (self.human_hash is not None) is not (self.use_human or self.drop_disputed):
             raise RecipeError(
                 "`human` names what people say, `use_human` and `drop_disputed` what to do with "
                 "it. Give `human` and at least one of the two, or none of them."
             )
-        for name in ("batch_size", "micro_batch", "epochs", "max_length", "lora_rank"):
-            check_int(name, getattr(self, name), 1)
-        for name in ("lora_alpha", "log_steps", "save_steps"):
-            check_int(name, getattr(self, name), 1)
-        check_int("seed", self.seed, 0)
-        if self.batch_size % self.micro_batch:
-            raise RecipeError(
-                f"batch_size is {self.batch_size}, micro_batch {self.micro_batch}. Let the first "
-                "be a multiple of the second."
-            )
-        if not 0 < self.learning_rate < 1:
-            raise RecipeError(f"learning_rate is {self.learning_rate!r}. Give one in (0, 1).")
-        for name in ("warmup", "weight_decay", "eval_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise RecipeError(f"{name} is {getattr(self, name)!r}. Give one in [0, 1).")
-        if not 0 < self.max_grad_norm < math.inf:
-            raise RecipeError(f"max_grad_norm is {self.max_grad_norm!r}. Give more than 0.")
-        self._check_sources()
-
-    def _check_sources(self) -> None:
-        if all(source.share is not None for source in self.sources):
-            raise RecipeError(
-                "every source has a share. Leave it out of at least one: the others are shares of "
-                "what that one gives."
-            )
+        if not 0 <= self.eval_share < 1:
+            raise RecipeError(f"eval_share is {self.eval_share!r}. Give one in [0, 1).")
+        check_shares(self.sources)
         if any(one.overlaps(other) for one, other in combinations(self.sources, 2)):
             raise RecipeError(
                 "two sources would take the same labels of a run. Give them different kinds or "
                 "uses, or name the run once."
             )
-        if sum(source.share or 0.0 for source in self.sources) >= 1:
-            raise RecipeError("the shares add up to 1 or more. Leave room for the other sources.")
 
     @property
     def parents(self) -> tuple[str, ...]:
         """Ids of the runs it is made from, each once."""
-        return tuple(dict.fromkeys(source.run for source in self.sources))
+        return list_parents(self.sources)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain form for recipe.yaml; the stage's `parse_…_recipe` is the inverse."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from cai_core.errors import RecipeError
-from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys, check_text
+from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys
+from cai_core.training.training_settings import (
+    Method,
+    Precision,
+    check_shares,
+    check_source,
+    check_training,
+    list_parents,
+)
 
 Use = Literal["all", "final", "initial"]
-Method = Literal["full", "lora"]
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +37,8 @@ class ChainSource:
     share: float | None = None
 
     def __post_init__(self) -> None:
-        check_text("sources: run", self.run)
-        if not self.run:
-            raise RecipeError("a source names no run. Give the id of a `revise` run.")
+        check_source(self, "revise", "text")
         check_choice("use", self.use, get_args(Use))
-        if self.share is not None and not 0 < self.share < 1:
-            raise RecipeError(
-                f"share is {self.share!r}. Give more than 0 and less than 1, or leave it out to "
-                "take every text."
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,49 +88,19 @@ class SftRecipe:
     sample_prompts: int = 4
 
     def __post_init__(self) -> None:
-        check_text("base", self.base)
-        if not self.base:
-            raise RecipeError("base names no model. Give `demo`, a folder or a hub id.")
-        check_choice("method", self.method, get_args(Method))
-        check_choice("precision", self.precision, get_args(Precision))
-        for name in ("packing", "gradient_checkpointing"):
-            check_bool(name, getattr(self, name))
-        for name in ("batch_size", "micro_batch", "epochs", "max_length", "lora_rank"):
-            check_int(name, getattr(self, name), 1)
-        for name in ("lora_alpha", "log_steps", "save_steps"):
-            check_int(name, getattr(self, name), 1)
-        for name in ("seed", "sample_steps", "sample_prompts"):
+        check_training(self)
+        check_bool("packing", self.packing)
+        for name in ("sample_steps", "sample_prompts"):
             check_int(name, getattr(self, name), 0)
-        if self.batch_size % self.micro_batch:
-            raise RecipeError(
-                f"batch_size is {self.batch_size}, micro_batch {self.micro_batch}. Let the first "
-                "be a multiple of the second."
-            )
-        if not 0 < self.learning_rate < 1:
-            raise RecipeError(f"learning_rate is {self.learning_rate!r}. Give one in (0, 1).")
-        for name in ("warmup", "weight_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise RecipeError(f"{name} is {getattr(self, name)!r}. Give one in [0, 1).")
-        if not 0 < self.max_grad_norm < math.inf:
-            raise RecipeError(f"max_grad_norm is {self.max_grad_norm!r}. Give more than 0.")
-        self._check_sources()
-
-    def _check_sources(self) -> None:
-        if all(source.share is not None for source in self.sources):
-            raise RecipeError(
-                "every source has a share. Leave it out of at least one: the others are shares of "
-                "what that one gives."
-            )
+        check_shares(self.sources)
         names = [(source.run, source.use) for source in self.sources]
         if len(set(names)) < len(names):
             raise RecipeError("a run is named twice for the same use. Name it once.")
-        if sum(source.share or 0.0 for source in self.sources) >= 1:
-            raise RecipeError("the shares add up to 1 or more. Leave room for the other sources.")
 
     @property
     def parents(self) -> tuple[str, ...]:
         """Ids of the runs it is made from, each once."""
-        return tuple(dict.fromkeys(source.run for source in self.sources))
+        return list_parents(self.sources)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain form for recipe.yaml; `parse_sft_recipe` is the inverse."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from cai_core.errors import RecipeError
 from cai_core.recipe_checks import check_bool, check_choice, check_int, check_keys, check_text
 from cai_core.training.alarm_limits import AlarmLimits, parse_alarm_limits
-from cai_core.training.recipe import Method, Precision
+from cai_core.training.training_settings import Method, Precision
 
 Algorithm = Literal["rloo", "grpo"]
 Rollouts = Literal["auto", "transformers"]
