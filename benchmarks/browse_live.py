@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._explorer_world import HALF  # noqa: E402
 from benchmarks._sessions import Session  # noqa: E402
 from cai_core.workspace.rows import build_row_id  # noqa: E402
 from tests.browser.conftest import App, serve_app  # noqa: E402
@@ -44,15 +45,17 @@ def main() -> None:
 
 def measure(app: App, args: argparse.Namespace) -> dict[str, Any]:
     """Browse while the writer writes."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "ingest_browse.py")]
-    command += ["--write-to", str(app.workspace), "--rate", str(args.rate)]
-    command += ["--seconds", str(args.seconds)]
-    visits = [Visits(app, number) for number in range(args.sessions)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    command = [sys.executable, "-m", "benchmarks._explorer_world", "live", str(app.workspace)]
+    command += [str(args.rate), str(args.seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
+        assert writer.stdout is not None
+        # The first rows are durable; their run is told.
+        run, written, _ = json.loads(writer.stdout.readline())
+        visits = [Visits(app, run, number) for number in range(args.sessions)]
         for visit in visits:
             visit.start()
-        assert writer.stdout is not None
-        written = [json.loads(line) for line in writer.stdout][-1][0]
+        for line in writer.stdout:
+            _, written, _ = json.loads(line)
     for visit in visits:
         visit.stop()
     times = sorted(t for visit in visits for t in visit.times)
@@ -78,8 +81,9 @@ def measure(app: App, args: argparse.Namespace) -> dict[str, Any]:
 class Visits:
     """One person who browses, on a thread."""
 
-    def __init__(self, app: App, number: int) -> None:
+    def __init__(self, app: App, run: str, number: int) -> None:
         self._app = app
+        self._run = run
         self._random = random.Random(number)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._browse)
@@ -117,11 +121,12 @@ class Visits:
         if roll < 0.4:
             # A chain that was written in the first second.
             number = self._random.randrange(1, 40)
-            row_id = build_row_id(run_id="live", prompt_id=f"p#{number}", sample=0, step="response")
+            names = {"run_id": self._run, "prompt_id": f"p#{number}"}
+            row_id = build_row_id(**names, sample=0, step="response")
             return "critiques", "drawer", {"chain": row_id}
         query = {"finding": self._random.choice(["", "found", "not_touched"])}
         query["principle"] = self._random.choice(["", f"principle-{self._random.randrange(16)}"])
-        query["text"] = self._random.choice(["", "", "bakel demar"])
+        query["q"] = self._random.choice(["", "", f"the {HALF}"])
         return "critiques", "critiques", {key: value for key, value in query.items() if value}
 
 

@@ -24,14 +24,22 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from benchmarks._explorer_plain import COMPARISON_FIELDS, MOST, ROUND_FIELDS, Plain
-from benchmarks._explorer_world import HALF, list_vocabulary
-from cai_core.actions.reviews import review_critique
-from cai_core.records import LOCAL_ACTOR, CritiqueVerdict
-from cai_core.workspace.index.comparison_views import ComparisonFilter
-from cai_core.workspace.index.finding import build_key
-from cai_core.workspace.index.owner import WorkspaceIndex
-from cai_core.workspace.index.views import RoundFilter
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks._explorer_plain import (  # noqa: E402
+    COMPARISON_FIELDS,
+    MOST,
+    ROUND_FIELDS,
+    Plain,
+)
+from benchmarks._explorer_world import HALF, list_vocabulary  # noqa: E402
+from cai_core.actions.reviews import review_critique  # noqa: E402
+from cai_core.records import LOCAL_ACTOR, CritiqueVerdict  # noqa: E402
+from cai_core.workspace.index.comparison_views import ComparisonFilter  # noqa: E402
+from cai_core.workspace.index.finding import build_key  # noqa: E402
+from cai_core.workspace.index.owner import WorkspaceIndex  # noqa: E402
+from cai_core.workspace.index.views import RoundFilter  # noqa: E402
 
 RUNS = 20
 _WORLD = [sys.executable, "-m", "benchmarks._explorer_world"]
@@ -55,7 +63,7 @@ def main() -> None:
         print(json.dumps(_use_app(args.app, args.repeats)))
     elif args.folder is not None:
         args.folder.mkdir(parents=True, exist_ok=True)
-        print(json.dumps(measure(args.folder, args)))
+        print(json.dumps(measure(args.folder.resolve(), args)))
     else:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(measure(Path(folder), args)))
@@ -99,7 +107,7 @@ def _build(folder: Path, workspace: Path, args: argparse.Namespace) -> dict[str,
         [*_WORLD, kind, str(workspace), "0", str(RUNS), str(size // RUNS)]
         for kind, size in (("chains", args.rounds), ("labels", args.comparisons))
     ]
-    writers = [subprocess.Popen(command) for command in commands]
+    writers = [subprocess.Popen(command, cwd=ROOT) for command in commands]
     assert all(writer.wait() == 0 for writer in writers)
     told: dict[str, Any] = {"write_s": round(time.monotonic() - begun, 1)}
     _say("the run folders are written", told)
@@ -161,6 +169,9 @@ class Asking:
             "text_comparisons": (self._build_text_comparisons, ""),
             "part_of_a_word": (self._build_part, ""),
             "two_words_in_order": (self._build_phrase, ""),
+            "one_letter": (self._build_letter, ""),
+            "pictures": (self._build_pictures, ""),
+            "pictures_comparisons": (self._build_compared_pictures, ""),
             "open_chain": (self._build_chain, "duckdb"),
             "review": (self._build_review, ""),
         }
@@ -267,6 +278,18 @@ class Asking:
         phrase = f'"{words[at]} {words[at + 1]}"'
         return (lambda: self.index.list_rounds(RoundFilter(text=phrase)), None)
 
+    def _build_letter(self) -> Pair:
+        letter = self._random.choice("aeioustrn")
+        return (lambda: self.index.list_rounds(RoundFilter(text=letter)), None)
+
+    def _build_pictures(self) -> Pair:
+        asked = self._draw(self._values, self._random.randint(0, 1))
+        return (lambda: self.index.picture_rounds(RoundFilter(**asked)), None)
+
+    def _build_compared_pictures(self) -> Pair:
+        asked = self._draw(self._compared, self._random.randint(0, 1))
+        return (lambda: self.index.picture_comparisons(ComparisonFilter(**asked)), None)
+
     def _build_chain(self) -> Pair:
         asked = self._draw(self._values, 1)
         page = self.index.list_rounds(RoundFilter(**asked), facets=False)
@@ -312,7 +335,7 @@ def _measure_live(
     times: dict[str, list[float]] = {"filter": [], "text": [], "filter_comparisons": []}
     builds = (asking.build_filter, asking.build_text, asking.build_comparisons)
     lags: list[float] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
         waiting: list[tuple[str, int, float]] = []
         ended = threading.Event()
 
@@ -389,7 +412,7 @@ def _show_critiques() -> None:
 
 def _run_child(*arguments: str | Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.explorer", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 

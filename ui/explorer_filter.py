@@ -1,23 +1,20 @@
-"""The explorer's filter: the address holds it, the fields only show it.
-
-Every run of the page reads the address first and puts its values into the fields; a changed field
-writes the address. So a link, the Back button and the fields can never disagree.
-"""
+"""The filter of the critiques: its fields, its words, and its address."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from cai_core.records import Finding, PromptKind
+from cai_core.records import CritiqueVerdict, Finding, PromptKind
+from cai_core.workspace.index.reviews import DISPUTED, OPEN
 from cai_core.workspace.index.views import RoundFilter
+from ui import explorer_fields
+from ui.explorer_fields import MAX_VALUE, Explorer, Facets, clear_filter, parse_texts, put
+from ui.look import escape
 
-# Longer than any search, and than any name or folder that a filter would choose.
-MAX_VALUE = 500
+__all__ = ["DIRECT", "EXPLORER", "MAX_VALUE", "PARAMS", "WORDS", "clear_filter"]
+
 # Field of `RoundFilter` → its name in the address.
 PARAMS = {
     "text": "q",
@@ -26,6 +23,10 @@ PARAMS = {
     "principle": "principle",
     "finding": "finding",
     "kind": "kind",
+    "round": "round",
+    "category": "category",
+    "changed": "changed",
+    "review": "review",
     "mark": "mark",
     "model": "model",
     "run": "run",
@@ -44,6 +45,19 @@ WORDS: dict[str, dict[str, str]] = {
         PromptKind.BORDERLINE.value: "Borderline",
         PromptKind.UNKNOWN.value: "Other",
     },
+    "changed": {
+        "yes": "Text changed",
+        "no": "Text unchanged",
+        "none": "No revision",
+    },
+    "review": {
+        OPEN: "Not judged yet",
+        CritiqueVerdict.RIGHT.value: "Right",
+        CritiqueVerdict.PARTLY.value: "Partly",
+        CritiqueVerdict.WRONG.value: "Wrong",
+        CritiqueVerdict.NOT_NEEDED.value: "Not needed",
+        DISPUTED: "People differ",
+    },
     "mark": {
         "saved": "Saved",
         "flagged": "Flagged",
@@ -56,110 +70,58 @@ _SELECTS = {
     "principle": "Principle",
     "finding": "Finding",
     "kind": "Prompt kind",
+    "changed": "Revision",
+    "review": "Judged by people",
     "mark": "Mark",
     "model": "Model",
     "run": "Run",
 }
 _RECORDED, _WITHOUT = "recorded", "no"
-_HASH = re.compile(r"[0-9a-f]{4,64}")
-# What a database refuses.
-_REFUSED = re.compile(r"[\x00\ud800-\udfff]")
-Facets = Mapping[str, tuple[tuple[str, int], ...]]
 
 
 def parse_filter(params: Mapping[str, str]) -> RoundFilter:
     """The filter that an address asks for; what cannot be a value of its field is ignored."""
-    values = {
-        field: value
-        for field, name in PARAMS.items()
-        if (value := params.get(name, "").strip()) and _may_be(field, value)
-    }
-    return RoundFilter(**values, recorded=params.get(_RECORDED) != _WITHOUT)
+    texts = parse_texts(params, PARAMS, WORDS)
+    return RoundFilter(**texts, recorded=params.get(_RECORDED) != _WITHOUT)
 
 
 def build_params(chosen: RoundFilter) -> dict[str, str]:
     """The address that asks for the filter; `parse_filter` is the inverse."""
-    values = asdict(chosen)
-    params = {name: values[field] for field, name in PARAMS.items() if values[field]}
+    params = explorer_fields.build_texts(chosen, PARAMS)
     return params if chosen.recorded else {**params, _RECORDED: _WITHOUT}
-
-
-def build_options(field: str, chosen: str, facets: Facets) -> dict[str, str]:
-    """Value → what a select shows for it: words, and how many rounds there are of it."""
-    words = WORDS.get(field, {})
-    if field == "mark":  # the index does not count by mark
-        return dict(words)
-    counts = {value: count for value, count in facets.get(field, ()) if value}
-    if chosen:
-        counts.setdefault(chosen, 0)
-    return {value: f"{words.get(value, value)} ({count:,})" for value, count in counts.items()}
 
 
 def filter_fields(chosen: RoundFilter, facets: Facets) -> None:
     """Render the fields; a change goes into the address, and back to the first page."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="filter_text_row"):
-        st.text_input(
-            "Search",
-            key=_show("text", chosen.text),
-            max_chars=MAX_VALUE,
-            icon=":material/search:",
-            placeholder="Words in a prompt, response, critique or revision",
-            on_change=_apply,
-        )
+
+    def beside(change: Callable[[], None]) -> None:
         st.toggle(
             "Recorded chains",
-            key=_show("recorded", chosen.recorded),
-            on_change=_apply,
+            key=put("recorded", chosen.recorded),
+            on_change=change,
             help="Chains that ship with the workbench, made with its demo model.",
         )
-        st.button(
-            "Clear filters",
-            key="filter_clear",
-            icon=":material/filter_alt_off:",
-            on_click=clear_filter,
-            disabled=chosen == RoundFilter(),
-        )
-    with st.container(horizontal=True, key="filter_selects"):
-        for field, label in _SELECTS.items():
-            value = getattr(chosen, field)
-            options = build_options(field, value, facets)
-            st.selectbox(
-                label,
-                list(options),
-                index=None,
-                format_func=lambda v, options=options: options.get(v, v),
-                key=_show(field, value or None),
-                placeholder="Any",
-                filter_mode="contains",
-                on_change=_apply,
-            )
+
+    def below(_: Callable[[], None]) -> None:
+        asked = {"round": chosen.round, "category of harm": chosen.category}
+        if words := ", ".join(f"{name} {value}" for name, value in asked.items() if value):
+            st.html(f'<div class="cai-quiet">From a picture: {escape(words)}.</div>')
+
+    explorer_fields.filter_fields(EXPLORER, chosen, facets, beside=beside, below=below)
 
 
-def clear_filter() -> None:
-    """Back to every round."""
-    st.query_params.clear()
-
-
-def _apply() -> None:
-    # Of the address only what has no field of its own stays: the constitution's version. The
-    # page's key and the open chain belong to what was listed before.
-    before = parse_filter(st.query_params)
-    values: dict[str, Any] = {
-        field: st.session_state.get(f"filter_{field}") or "" for field in ("text", *_SELECTS)
-    }
-    chosen = replace(before, **values, recorded=bool(st.session_state["filter_recorded"]))
-    st.query_params.from_dict(build_params(chosen))
-
-
-def _show(field: str, value: str | bool | None) -> str:
-    key = f"filter_{field}"
-    st.session_state[key] = value
-    return key
-
-
-def _may_be(field: str, value: str) -> bool:
-    if len(value) > MAX_VALUE or _REFUSED.search(value):
-        return False
-    if field == "constitution_hash":
-        return _HASH.fullmatch(value) is not None
-    return field not in WORDS or value in WORDS[field]
+EXPLORER = Explorer(
+    page="critiques",
+    row="round",
+    rows="rounds",
+    params=PARAMS,
+    selects=_SELECTS,
+    words=WORDS,
+    # The index counts what never changes by a person's word, and needs no look at each row.
+    uncounted=frozenset({"changed", "review", "mark"}),
+    placeholder="Words in a prompt, response, critique or revision",
+    parse=parse_filter,
+    build=build_params,
+    read_more=lambda: {"recorded": bool(st.session_state["filter_recorded"])},
+    describe_more=lambda chosen: [] if chosen.recorded else [("recorded chains", "left out")],
+)

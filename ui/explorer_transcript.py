@@ -72,7 +72,7 @@ def build_parts(chain: ChainView, *, with_diff: bool, show_harmful: bool) -> lis
     """The chain from top to bottom, cut behind each critique that has a text."""
     held = NOTHING if show_harmful else find_held(chain)
     parts: list[Part] = []
-    cards = [_turn_card(turn.role, turn.content) for turn in chain.conversation]
+    cards = [build_turn(turn.role, turn.content) for turn in chain.conversation]
     draft, round_shown = "", 0
     for step in chain.steps:
         if step.round > round_shown:
@@ -133,6 +133,13 @@ def build_facts(facts: Mapping[str, Any]) -> str:
     return f'<dl class="cai-facts">{"".join(lines)}</dl>'
 
 
+def build_turn(role: str, text: str) -> str:
+    """One turn of a prompt's conversation as a card."""
+    if role == "assistant":
+        return build_card("response", "Earlier answer", escape(text))
+    return build_card("prompt", "System prompt" if role == "system" else "Prompt", escape(text))
+
+
 def title_of(step: StepView) -> str:
     """What a step is called."""
     if step.kind is StepKind.RESPONSE:
@@ -142,12 +149,6 @@ def title_of(step: StepView) -> str:
 
 def _join(cards: list[str]) -> str:
     return f'<div class="cai-transcript">{"".join(cards)}</div>'
-
-
-def _turn_card(role: str, text: str) -> str:
-    if role == "assistant":
-        return build_card("response", "Earlier answer", escape(text))
-    return build_card("prompt", "System prompt" if role == "system" else "Prompt", escape(text))
 
 
 def _principle_card(chain: ChainView, step: StepView) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from cai_core.actions.exports import ENDINGS
 from cai_core.actions.labels import download_labels
 from cai_core.evaluation.label_quality import measure_examined
 from cai_core.evaluation.label_traits import ExaminedLabel, LabelFilter
@@ -18,13 +19,8 @@ from cai_core.pipeline.label_export import (
 from cai_core.records import AccessRole
 from ui import services
 from ui.constitution_address import describe_count
+from ui.explorer_export import FORMATS
 from ui.labels_words import list_measured
-
-_FORMATS: dict[ExportFormat, tuple[str, str, str]] = {
-    "jsonl": ("JSONL", "jsonl", "application/jsonl"),
-    "parquet": ("Parquet", "parquet", "application/vnd.apache.parquet"),
-    "trl": ("JSONL with TRL’s columns", "trl.jsonl", "application/jsonl"),
-}
 
 
 def show_export(study: LabelStudy, found: Sequence[ExaminedLabel], chosen: LabelFilter) -> None:
@@ -38,7 +34,8 @@ def show_export(study: LabelStudy, found: Sequence[ExaminedLabel], chosen: Label
         told = "All" if not selection else "The"
         some = describe_count(len(labels), "label")
         st.html(f'<div class="cai-quiet">{told} {some} of the list.</div>')
-        for format, (name, ending, mime) in _FORMATS.items():
+        for format, (name, mime) in FORMATS.items():
+            ending = ENDINGS[format]
             st.download_button(
                 name,
                 lambda format=format: download_labels(
@@ -48,7 +45,7 @@ def show_export(study: LabelStudy, found: Sequence[ExaminedLabel], chosen: Label
                 mime=mime,
                 on_click="ignore",
                 disabled=not may,
-                help=None if may else "Ask an admin for the role reviewer.",
+                help=services.explain(AccessRole.REVIEWER) or None,
                 key=f"labels_download_{format}",
             )
             st.download_button(

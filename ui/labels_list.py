@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import streamlit as st
 
 from cai_core.evaluation.label_traits import TRAITS, ExaminedLabel, LabelFilter, select_labels
 from cai_core.jobs.label_study import LabelStudy
 from cai_core.records import PromptKind
+from cai_core.workspace.index.prepare_labels import TRAITS as INDEXED
 from ui.constitution_address import describe_count
-from ui.explorer_filter import MAX_VALUE
-from ui.explorer_list import EXCERPT
-from ui.harm import hold_back, show_harmful_toggle
-from ui.labels_address import LABEL, PAGE, WORDS, go_to, read_page, show_examples
+from ui.explorer_fields import MAX_VALUE
+from ui.explorer_links import PREFERENCES, Place, go_button
+from ui.explorer_parts import build_excerpt, build_principle, build_row
+from ui.harm import show_harmful_toggle
+from ui.labels_address import (
+    LABEL,
+    PAGE,
+    WORDS,
+    build_label_params,
+    go_to,
+    read_page,
+    show_examples,
+)
 from ui.labels_export import show_export
 from ui.labels_words import build_verdict
-from ui.look import build_badge, build_icon, escape
+from ui.look import build_badge, escape
 
 PAGE_SIZE = 25
 _SELECTS = {
@@ -44,12 +55,16 @@ def show_list(study: LabelStudy, chosen: LabelFilter) -> None:
         st.html(f'<div class="cai-quiet cai-total" role="status">{words}</div>')
         show_harmful = show_harmful_toggle()
         show_export(study, found, chosen)
+        params = {"run": study.run.run_id, **build_shared_params(chosen)}
+        place = Place(page=PREFERENCES, params=params)
+        icon = ":material/compare_arrows:"
+        go_button(place, "In Preferences", key="labels_in_preferences", icon=icon)
     if not found:
         st.html('<div class="cai-empty"><b>No label matches these filters.</b></div>')
         _show_clear("labels_empty", primary=True)
     for one in some:
         with st.container(horizontal=True, wrap=False, key=f"round_label_{one.place}"):
-            st.html(build_row(one, show_harmful=show_harmful))
+            st.html(build_label(one, show_harmful=show_harmful))
             st.button(
                 "Open label",
                 key=f"open_label_{one.place}",
@@ -63,22 +78,15 @@ def show_list(study: LabelStudy, chosen: LabelFilter) -> None:
         st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
 
 
-def build_row(one: ExaminedLabel, *, show_harmful: bool) -> str:
+def build_label(one: ExaminedLabel, *, show_harmful: bool) -> str:
     """One comparison as HTML: what was asked, both responses, and what is preferred."""
     label = one.label
-    prompt = escape(_shorten(label.conversation[-1].content, 300))
     blurred = is_held(one) and not show_harmful
-    return (
-        f'<div role="article" aria-label="Comparison: {prompt}">'
-        f'<div class="cai-round-head cai-prompt">{build_icon("prompt")}'
-        f'<span class="cai-line">{prompt}</span></div>'
-        f'<div class="cai-round-meta">{build_facts(one)}</div><div class="cai-round-texts">'
-        + "".join(
-            _excerpt(f"Response {name}", text, blurred=blurred)
-            for name, text in (("A", label.response_a), ("B", label.response_b))
-        )
-        + "</div></div>"
+    texts = "".join(
+        build_excerpt("response", f"Response {name}", text, blurred=blurred)
+        for name, text in (("A", label.response_a), ("B", label.response_b))
     )
+    return build_row("Comparison", label.conversation[-1].content, build_facts(one), texts)
 
 
 def build_facts(one: ExaminedLabel) -> str:
@@ -101,13 +109,13 @@ def build_facts(one: ExaminedLabel) -> str:
     badges.append(build_badge(WORDS["kind"][label.prompt_kind], quiet=True))
     if label.label_source != "feedback-model":
         badges.append(build_badge(WORDS["source"][label.label_source].lower()))
-    principles = ", ".join(label.principle_ids)
-    if principles:
-        badges.append(
-            f'<span class="cai-principle">{build_icon("principle")}'
-            f"<span>{escape(principles)}</span></span>"
-        )
-    return "".join(badges)
+    return "".join(badges) + build_principle(", ".join(label.principle_ids))
+
+
+def build_shared_params(chosen: LabelFilter) -> dict[str, str]:
+    """The address of Preferences that asks for these labels, as far as it knows their traits."""
+    known = tuple(trait for trait in chosen.only if trait in INDEXED)
+    return build_label_params(replace(chosen, only=known))
 
 
 def is_held(one: ExaminedLabel) -> bool:
@@ -211,16 +219,3 @@ def _apply(before: LabelFilter) -> None:
 
 def _turn(key: str) -> None:
     go_to(PAGE, str(st.session_state[key]))
-
-
-def _excerpt(title: str, text: str, *, blurred: bool) -> str:
-    body = f'<div class="cai-clamp">{escape(_shorten(text, EXCERPT))}</div>'
-    return (
-        f'<div class="cai-excerpt cai-response"><b>{build_icon("response")}{title}</b>'
-        f"{hold_back(body) if blurred else body}</div>"
-    )
-
-
-def _shorten(text: str, length: int) -> str:
-    line = " ".join(text[: 2 * length].split())
-    return line if len(line) <= length else f"{line[:length]}…"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cai_core.actions.check import require
@@ -20,6 +22,16 @@ from cai_core.records import AccessRole, Actor
 from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.files import replace_file
 from cai_core.workspace.runs import open_run
+
+EXPORTS = "exports"
+# Of a file's name.
+ENDINGS: Mapping[ExportFormat, str] = {
+    "jsonl": "jsonl",
+    "parquet": "parquet",
+    "csv": "csv",
+    "trl": "trl.jsonl",
+    "trl-sft": "trl-sft.jsonl",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +52,14 @@ def export_records(
     kind: ExportKind,
     format: ExportFormat,
     query: ExportQuery,
+    tally: ExportTally | None = None,
 ) -> Exported:
     """Write records into a file and a data card beside it, one at a time.
 
     Args:
         records: all of one kind: rounds, or labels. out: the file, anywhere; one that is there is
             replaced.
+        tally: a new one that is filled meanwhile; whoever gives the records may count in it too.
 
     Raises:
         NotAllowedError: the actor may not export.
@@ -55,7 +69,7 @@ def export_records(
     require(actor, AccessRole.REVIEWER, f"export {kind}")
     if not out.parent.is_dir():
         raise WorkspaceError(f"{out.parent}: no such folder. Make it, or choose another.")
-    tally = ExportTally()
+    tally = ExportTally() if tally is None else tally
     replace_file(out, encode_export(records, kind, format, tally))
     card = out.with_name(f"{out.name}.md")
     text = build_export_card(
@@ -64,7 +78,7 @@ def export_records(
         kind=kind,
         format=format,
         query=query,
-        runs=[_load_run_facts(workspace, run) for run in tally.runs],
+        runs=[_load_run_facts(workspace, run) for run in {**tally.runs, **tally.sources_of}],
     )
     replace_file(card, [text.encode("utf-8", "replace")])
     fields = {
@@ -79,6 +93,34 @@ def export_records(
     }
     append_event(workspace, Topic.LAUNCHES, actor, f"export {kind}", fields)
     return Exported(path=out, card=card, tally=tally)
+
+
+def export_view(
+    actor: Actor,
+    workspace: Path,
+    records: Iterable[Record],
+    *,
+    kind: ExportKind,
+    format: ExportFormat,
+    query: ExportQuery,
+    tally: ExportTally,
+) -> Exported:
+    """As `export_records`, into a new file of the workspace's folder `exports`.
+
+    Raises:
+        NotAllowedError, CaiError, WorkspaceError: as `export_records`.
+    """
+    require(actor, AccessRole.REVIEWER, f"export {kind}")
+    folder = workspace / EXPORTS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkspaceError(f"{folder}: cannot be made: {error.strerror}.") from error
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name = f"{kind}-{moment}-{uuid.uuid4().hex[:6]}.{ENDINGS[format]}"
+    return export_records(
+        actor, workspace, records, folder / name, kind=kind, format=format, query=query, tally=tally
+    )
 
 
 def _load_run_facts(workspace: Path, run_id: str) -> RunFacts:

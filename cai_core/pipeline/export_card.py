@@ -118,6 +118,7 @@ def build_export_card(
 def _list_facts(tally: ExportTally) -> list[tuple[str, str]]:
     facts = [
         ("runs", _name(tally.runs)),
+        ("responses from the runs", _name(tally.sources_of)),
         ("models", _name(tally.models)),
         ("constitution versions (hashes)", _name(tally.constitutions)),
         ("who prefers", _name(tally.sources)),

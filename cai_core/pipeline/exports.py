@@ -48,6 +48,7 @@ class ExportTally:
         records: given. rows: written.
         left_out: why → how many records, for TRL's columns.
         runs, models, constitutions, sources: as the records name them; `sources` are whose labels.
+        sources_of: runs that the responses of labels come from.
         held_out: records about prompts that nothing may be trained on.
         sha256: of the file, once every piece was taken; bytes likewise.
     """
@@ -59,9 +60,15 @@ class ExportTally:
     models: Counter[str] = field(default_factory=Counter)
     constitutions: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
+    sources_of: Counter[str] = field(default_factory=Counter)
     held_out: int = 0
     sha256: str = ""
     bytes: int = 0
+
+    def leave_out(self, reason: str) -> None:
+        """Count a record that is given, and of which nothing can be written."""
+        self.records += 1
+        self.left_out[reason] += 1
 
 
 def encode_export(
@@ -246,19 +253,20 @@ def _count(records: Iterable[Record], tally: ExportTally) -> Iterator[Record]:
         tally.records += 1
         tally.held_out += HELD_OUT in record.tags
         if isinstance(record, RoundRecord):
-            _note(tally.runs, record.run)
+            note(tally.runs, record.run)
             for model in {record.model, record.critic}:
-                _note(tally.models, model)
-            _note(tally.constitutions, record.constitution_hash)
+                note(tally.models, model)
+            note(tally.constitutions, record.constitution_hash)
         else:
             for run in {record.source_a.get("run", ""), record.source_b.get("run", "")}:
-                _note(tally.runs, run)
-            _note(tally.models, record.feedback_model or "")
-            _note(tally.sources, record.label_source)
+                note(tally.sources_of, run)
+            note(tally.models, record.feedback_model or "")
+            note(tally.sources, record.label_source)
         yield record
 
 
-def _note(counter: Counter[str], name: str) -> None:
+def note(counter: Counter[str], name: str) -> None:
+    """Count a name; beyond some number of them, under `others`."""
     if name and (name in counter or len(counter) < _MOST_NAMED):
         counter[name] += 1
     elif name:

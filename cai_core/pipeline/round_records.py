@@ -5,7 +5,7 @@ A response that nobody revised is a round of number 0, without critique and revi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,28 @@ def read_rounds(run_folder: Path) -> Iterator[RoundRecord]:
     for row in index.values():
         if row.text is not None and (found := _build_round(row, index)) is not None:
             yield found
+
+
+def build_round(rows: Iterable[Row], number: int) -> RoundRecord | None:
+    """One round of a chain out of all its rows, of which the first written of each counts.
+
+    Args:
+        number: of the round, from 1.
+
+    Returns:
+        None where the chain has no initial response, or the round no text.
+    """
+    held: dict[tuple[StepKind, int], Row] = {}
+    for row in rows:
+        if row.text is not None:
+            held.setdefault((row.kind, row.round), row)
+    response = held.get((StepKind.RESPONSE, 0))
+    critique = held.get((StepKind.CRITIQUE, number))
+    revision = held.get((StepKind.REVISION, number))
+    if response is None or (critique is None and revision is None):
+        return None
+    before = held.get((StepKind.REVISION, number - 1), response)
+    return _join(response, before, critique, revision)
 
 
 def _build_round(row: Row, index: RowIndex) -> RoundRecord | None:

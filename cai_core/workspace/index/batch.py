@@ -4,7 +4,7 @@ offsets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from cai_core.workspace.index import comparisons, explorer
 from cai_core.workspace.index.blocks import ListTable
+from cai_core.workspace.index.measuring import measure_distance
 from cai_core.workspace.index.prepare import PreparedRow, clean
-from cai_core.workspace.index.prepare_labels import PreparedAnswer, PreparedComparison
+from cai_core.workspace.index.prepare_labels import BEHIND, PreparedAnswer, PreparedComparison
+from cai_core.workspace.index.reasons import load_reasons
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.sources import SeenFile, SeenRun
 from cai_core.workspace.index.tables import build_answers, build_comparisons, build_rows
@@ -46,7 +48,9 @@ select d.run_number, d.chain, d.round, d.epoch, d.position, d.principle, d.model
     coalesce(p.prompt_kind, 'unknown') as kind,
     d.constitution_hash, p.prompt_text, p.conversation_text, p.text as response_text,
     case when d.kind = 'critique' then d.text end as critique_text,
-    r.text as revision_text, r.text <> b.text as changed,
+    r.text as revision_text, b.text as before_text, r.text <> b.text as changed,
+    coalesce(p.category, '') as category, b.words as words_before, r.words as words_after,
+    case when r.text = b.text then 0 end::smallint as distance,
     exists (select 1 from objected o where o.run_number = d.run_number and o.chain = d.chain
         and o.text = r.text) as objected
 from here d
@@ -58,6 +62,11 @@ left join here b on b.run_number = d.run_number and b.chain = d.chain
     and b.kind = case when d.round = 1 then 'response' else 'revision' end
     and b.round = d.round - 1
 where d.text is not null and d.kind = case when n.direct then 'revision' else 'critique' end
+"""
+_PAIRS = "select distinct before_text, revision_text from fresh where changed"
+_SAVE_DISTANCES = """
+update fresh set distance = m.distance from measured m
+where m.before = fresh.before_text and m.after = fresh.revision_text
 """
 _DROP_ROUNDS = """
 delete from rounds
@@ -108,15 +117,17 @@ def write_batch(con: Connection, texts: TextStore, batch: Batch) -> None:
     """
     rows = _keep_new(con, "rows", "row_id", batch.rows, batch.files)
     comparisons_ = _keep_new(con, "comparisons", "comparison", batch.comparisons, batch.files)
-    numbers = _number_texts(texts, [row for _, _, row in rows], [one for _, _, one in comparisons_])
+    reasons = load_reasons(con, comparisons_, batch.answers)
+    compared = [one for _, _, one in comparisons_]
+    numbers = _number_texts(texts, [row for _, _, row in rows], compared, reasons)
     with transaction(con):
         _save_runs(con, list(batch.runs.values()))
         if rows:
             table = build_rows(rows, numbers)
             insert(con, "rows", table)
-            _save_rounds(con, table)
+            _save_rounds(con, texts, table, numbers)
         if comparisons_:
-            con.register("formed", build_comparisons(comparisons_, numbers))
+            con.register("formed", build_comparisons(comparisons_, numbers, reasons))
             con.execute("create or replace temp table fresh as select * from formed")
             con.unregister("formed")
             _add_listed(con, comparisons.TABLE)
@@ -126,12 +137,16 @@ def write_batch(con: Connection, texts: TextStore, batch: Batch) -> None:
 
 
 def _number_texts(
-    texts: TextStore, rows: Sequence[PreparedRow], compared: Sequence[PreparedComparison]
+    texts: TextStore,
+    rows: Sequence[PreparedRow],
+    compared: Sequence[PreparedComparison],
+    reasons: Sequence[str | None],
 ) -> dict[str | None, int | None]:
     """A number for each text; the texts are durable before what holds them."""
     wanted = [text for row in rows for text in (row.text, row.prompt, row.conversation)]
     for one in compared:
         wanted += (one.prompt, one.conversation, one.response_a, one.response_b)
+    wanted += reasons
     numbers: dict[str | None, int | None] = {None: None}
     if found := [text for text in dict.fromkeys(wanted) if text is not None]:
         numbers.update(texts.add(found))
@@ -145,7 +160,10 @@ def _keep_new(
     found: Sequence[tuple[SeenRun, RowFile, _T]],
     files: dict[Key, SeenFile],
 ) -> list[tuple[SeenRun, RowFile, _T]]:
-    """Those whose id the run does not have yet; the others are counted."""
+    """Those whose id the run does not have yet; the others are counted.
+
+    A comparison that was looked at for the lack of a label, and has one, is no doubled one.
+    """
     if not found:
         return []
     keys = [(seen.number, getattr(one, column)) for seen, _, one in found]
@@ -153,7 +171,8 @@ def _keep_new(
     new = []
     for key, (seen, file, one) in zip(keys, found, strict=True):
         if key in taken:
-            files[(seen.number, file.path.name)].doubled += 1
+            if not (isinstance(one, PreparedComparison) and one.place >= BEHIND):
+                files[(seen.number, file.path.name)].doubled += 1
             continue
         taken.add(key)
         new.append((seen, file, one))
@@ -180,13 +199,33 @@ def _find_held(con: Connection, table: str, column: str, asked: set[Key]) -> set
     return set(found)
 
 
-def _save_rounds(con: Connection, rows: pa.Table) -> None:
+def _save_rounds(
+    con: Connection, texts: TextStore, rows: pa.Table, numbers: Mapping[str | None, int | None]
+) -> None:
     touched = rows.select(["run_number", "chain"]).group_by(["run_number", "chain"])
     con.register("touched", touched.aggregate([]))
     con.execute(_DERIVE_ROUNDS)
     con.execute(_DROP_ROUNDS)
     con.unregister("touched")
+    _measure_rounds(con, texts, numbers)
     _add_listed(con, explorer.TABLE)
+
+
+def _measure_rounds(
+    con: Connection, texts: TextStore, numbers: Mapping[str | None, int | None]
+) -> None:
+    """How much each revision in `fresh` changed; `numbers` are those of the batch's texts."""
+    pairs = con.execute(_PAIRS).fetchall()
+    held = {n: text for text, n in numbers.items() if n is not None and text is not None}
+    held |= texts.load({number for pair in pairs for number in pair if number not in held})
+    known = [pair for pair in pairs if all(number in held for number in pair)]
+    if known:
+        told = [measure_distance(held[before], held[after]) for before, after in known]
+        columns = {"before": [b for b, _ in known], "after": [a for _, a in known]}
+        con.register("measured", pa.table({**columns, "distance": told}))
+        con.execute(_SAVE_DISTANCES)
+        con.unregister("measured")
+    con.execute("alter table fresh drop column before_text")
 
 
 def _add_listed(con: Connection, table: ListTable) -> None:

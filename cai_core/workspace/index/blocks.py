@@ -22,6 +22,7 @@ class ListTable:
         place: SQL for a row's place in its run, rising, below 2^63.
         texts: columns with numbers of texts that a search looks at.
         flags: small numbers that are filtered by beside the combination.
+        measures: numbers from 0 to 32,767 that pictures are drawn of; higher ones count as that.
         fields: columns of the combinations, after `id` and `run_number`.
     """
 
@@ -30,12 +31,13 @@ class ListTable:
     place: str
     texts: tuple[str, ...]
     flags: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
     fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Rows by run number and place; all columns of one length."""
+    """Rows by run number and place; all columns of one length; −1 where there is no number."""
 
     runs: Array
     places: Array
@@ -43,6 +45,7 @@ class Block:
     combinations: Array
     texts: tuple[Array, ...]
     flags: tuple[Array, ...]
+    measures: tuple[Array, ...]
     live: Bools
 
     def take(self, rows: Array) -> Block:
@@ -54,6 +57,7 @@ class Block:
             combinations=self.combinations[rows],
             texts=tuple(column[rows] for column in self.texts),
             flags=tuple(column[rows] for column in self.flags),
+            measures=tuple(column[rows] for column in self.measures),
             live=self.live[rows],
         )
 
@@ -64,17 +68,23 @@ class Block:
 
 
 def build_block(table: ListTable, columns: Sequence[Array]) -> Block:
-    """A block of rows that are in order: run, place, seq, combination, texts and flags; or none."""
+    """A block of rows that are in order, or of none.
+
+    Args:
+        columns: run, place, seq, combination, texts, flags, measures.
+    """
+    ends = (len(table.texts), len(table.texts) + len(table.flags))
     if not columns:
-        columns = [np.zeros(0, np.int64)] * (4 + len(table.texts) + len(table.flags))
+        columns = [np.zeros(0, np.int64)] * (4 + ends[1] + len(table.measures))
     runs, places, seqs, combinations, *others = columns
     return Block(
         runs=runs.astype(np.int32),
         places=places.astype(np.int64),
         seqs=seqs.astype(np.int64),
         combinations=combinations.astype(np.int32),
-        texts=tuple(column.astype(np.int32) for column in others[: len(table.texts)]),
-        flags=tuple(column.astype(np.int8) for column in others[len(table.texts) :]),
+        texts=tuple(column.astype(np.int32) for column in others[: ends[0]]),
+        flags=tuple(column.astype(np.int8) for column in others[ends[0] : ends[1]]),
+        measures=tuple(column.astype(np.int16) for column in others[ends[1] :]),
         live=np.ones(len(runs), bool),
     )
 
@@ -128,5 +138,6 @@ def merge_blocks(older: Block, newer: Block) -> Block:
         combinations=insert(older.combinations, newer.combinations),
         texts=tuple(map(insert, older.texts, newer.texts)),
         flags=tuple(map(insert, older.flags, newer.flags)),
+        measures=tuple(map(insert, older.measures, newer.measures)),
         live=np.ones(len(older.runs) + len(at), bool),
     )

@@ -213,6 +213,10 @@ class ColumnCache:
                 f"run_number, {table.place} as place, seq, combination",
                 *(f"coalesce({name}, 0)::integer as {name}" for name in table.texts),
                 *(f"coalesce({name}, -1)::tinyint as {name}" for name in table.flags),
+                *(
+                    f"least(coalesce({name}, -1), 32767)::smallint as {name}"
+                    for name in table.measures
+                ),
             ]
         )
         found = con.execute(

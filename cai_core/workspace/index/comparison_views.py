@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cai_core.records import Conversation, Verdict
+from cai_core.workspace.comparison_votes import settle_state
+from cai_core.workspace.review_votes import Vote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +22,12 @@ class ComparisonFilter:
         kind: a `PromptKind`'s word.
         run, model: ids; the model is the feedback model.
         traits: words of `prepare_labels.TRAITS`; a comparison has all of them.
+        review: what people's votes come to beside the label: `open` where there are none, `agrees`,
+            or `disputed` (`comparison_votes.settle_state`).
         confidence, bias: number of a bin, as `evaluation.label_traits` numbers them.
-        text: words, parts of words or "quoted phrases". Each must occur in the prompt or a
-            response; case does not matter.
+        text: words, parts of words or "quoted phrases". Each must occur in the prompt, a
+            response, or what the feedback model wrote before it preferred one; case does not
+            matter.
     """
 
     constitution: str = ""
@@ -34,6 +39,7 @@ class ComparisonFilter:
     run: str = ""
     model: str = ""
     traits: tuple[str, ...] = ()
+    review: str = ""
     confidence: int | None = None
     bias: int | None = None
     text: str = ""
@@ -65,6 +71,7 @@ class ComparisonView:
         prob_a, position_bias: as in the label; None where it has none.
         traits: words of `prepare_labels.TRAITS`.
         model: the feedback model; empty where none was asked.
+        votes: each person's newest one, in any review queue, the oldest first.
     """
 
     key: str
@@ -83,6 +90,12 @@ class ComparisonView:
     traits: tuple[str, ...]
     response_a: str
     response_b: str
+    votes: tuple[Vote, ...] = ()
+
+    @property
+    def review(self) -> str:
+        """As in `ComparisonFilter`."""
+        return settle_state(self.votes, self.verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

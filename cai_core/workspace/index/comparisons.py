@@ -9,8 +9,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cai_core.errors import CaiError
 from cai_core.records import StepKind, Verdict
+from cai_core.workspace.comparison_votes import (
+    OPEN,
+    Votes,
+    read_comparison_votes,
+    settle_state,
+)
 from cai_core.workspace.index.blocks import Block, Bools, ListTable
 from cai_core.workspace.index.chains import load_principle_texts, load_recipe, load_record
 from cai_core.workspace.index.columns import ColumnCache, Progress
@@ -23,7 +31,8 @@ from cai_core.workspace.index.comparison_views import (
     ComparisonView,
 )
 from cai_core.workspace.index.facets import FieldCache, Reader, choose
-from cai_core.workspace.index.finding import Condition, build_key, pick
+from cai_core.workspace.index.finding import Condition, build_key, find_rows, pick
+from cai_core.workspace.index.pictures import ComparisonPictures, picture_comparisons
 from cai_core.workspace.index.prepare import clean, parse_turns
 from cai_core.workspace.index.prepare_labels import TRAITS
 from cai_core.workspace.index.schema import Connection
@@ -35,7 +44,7 @@ TABLE = ListTable(
     name="comparisons",
     combinations="comparison_combinations",
     place="place::bigint",
-    texts=("conversation_text", "a_text", "b_text"),
+    texts=("conversation_text", "a_text", "b_text", "reasons_text"),
     flags=("confidence_bin", "bias_bin"),
     fields=("principles", "verdict", "source", "kind", "model", "traits"),
 )
@@ -75,14 +84,19 @@ _ANSWERS = """
 select file, position, length from answers where run_number = ? and place = ?
 order by epoch, position
 """
+_VERDICTS = """
+select seq, comparison, verdict from comparisons
+where comparison in (select unnest(?::varchar[]))
+"""
 _HELD_CHAINS = "select distinct chain from rows where chain in (select unnest(?::varchar[]))"
 
 
 class ComparisonList:
     """Answers what pages ask of the comparisons. Any thread may ask."""
 
-    def __init__(self, texts: TextStore, progress: Progress):
+    def __init__(self, texts: TextStore, progress: Progress, workspace: Path):
         self._texts = texts
+        self._workspace = workspace
         self._columns = ColumnCache(TABLE, progress)
         self._fields = FieldCache(_READERS)
 
@@ -99,10 +113,7 @@ class ComparisonList:
         asked = _clean(asked)
         columns = self._columns.load(con)
         held = self._fields.load(columns)
-        wanted: dict[str, tuple[str, ...]] = {"traits": asked.traits}
-        for name in _READERS:
-            if name != "traits" and (value := getattr(asked, name)):
-                wanted[name] = (value,)
+        wanted = _list_wanted(asked)
         chosen = choose(held, len(columns.combinations) + 1, wanted)
         chosen.others["traits"] = chosen.every
         picked = pick(
@@ -111,7 +122,7 @@ class ComparisonList:
             self._texts,
             chosen,
             text=asked.text,
-            conditions=_build_conditions(asked),
+            conditions=self._build_conditions(con, asked),
             kept=wanted,
             after=after,
             limit=limit,
@@ -124,6 +135,21 @@ class ComparisonList:
             next_key=picked.next_key,
             facets=picked.facets,
         )
+
+    def picture(self, con: Connection, asked: ComparisonFilter) -> ComparisonPictures:
+        """What pictures show of all comparisons that match."""
+        asked = _clean(asked)
+        columns = self._columns.load(con)
+        held = self._fields.load(columns)
+        rows = find_rows(
+            columns,
+            held,
+            self._texts,
+            choose(held, len(columns.combinations) + 1, _list_wanted(asked)),
+            text=asked.text,
+            conditions=self._build_conditions(con, asked),
+        )
+        return picture_comparisons(rows)
 
     def load_comparison(
         self, con: Connection, run: str, comparison: str
@@ -149,7 +175,7 @@ class ComparisonList:
             chain for (chain,) in con.execute(_HELD_CHAINS, [list(filter(None, chains))]).fetchall()
         }
         return ComparisonDetail(
-            view=_build_view(row, self._load_texts([row])),
+            view=_build_view(row, self._load_texts([row]), read_comparison_votes(self._workspace)),
             conversation=conversation,
             tags=tuple(map(str, record["tags"])),
             record=record,
@@ -164,13 +190,43 @@ class ComparisonList:
             recipe=deepcopy(recipe),
         )
 
+    def _build_conditions(self, con: Connection, asked: ComparisonFilter) -> list[Condition]:
+        conditions: list[Condition] = []
+        for at, number in enumerate((asked.confidence, asked.bias)):
+            if number is not None:
+                conditions.append(_build_condition(at, number))
+        if asked.review:
+            conditions.append(self._build_review(con, asked.review))
+        return conditions
+
+    def _build_review(self, con: Connection, state: str) -> Condition:
+        """Few comparisons have votes: those that are in the state are found by their ids."""
+        votes = read_comparison_votes(self._workspace)
+        found = con.execute(_VERDICTS, [list(map(clean, votes))]).fetchall()
+        by_id = {clean(comparison): told for comparison, told in votes.items()}
+        states = {
+            seq: settle_state(by_id[comparison], _read_verdict(verdict))
+            for seq, comparison, verdict in found
+        }
+        if state == OPEN:
+            judged = [seq for seq, told in states.items() if told != OPEN]
+        else:
+            judged = [seq for seq, told in states.items() if told == state]
+        seqs = np.array(judged, np.int64)
+
+        def is_in_state(block: Block) -> Bools:
+            among: Bools = np.isin(block.seqs, seqs, invert=state == OPEN)
+            return among
+
+        return is_in_state
+
     def _load_page(self, con: Connection, seqs: Sequence[int]) -> tuple[ComparisonView, ...]:
         if not seqs:
             return ()
         found = con.execute(_PAGE, [list(seqs), min(seqs), max(seqs)]).fetchall()
         rows = {row[0]: row for row in found}
-        texts = self._load_texts(found)
-        return tuple(_build_view(rows[seq], texts) for seq in seqs if seq in rows)
+        texts, votes = self._load_texts(found), read_comparison_votes(self._workspace)
+        return tuple(_build_view(rows[seq], texts, votes) for seq in seqs if seq in rows)
 
     def _load_texts(self, rows: Sequence[tuple[Any, ...]]) -> dict[int, str]:
         return self._texts.load(row[at] for row in rows for at in (4, 14, 15))
@@ -182,12 +238,12 @@ def _clean(asked: ComparisonFilter) -> ComparisonFilter:
     return replace(asked, **changes, traits=tuple(map(clean, asked.traits)))
 
 
-def _build_conditions(asked: ComparisonFilter) -> list[Condition]:
-    conditions: list[Condition] = []
-    for at, number in enumerate((asked.confidence, asked.bias)):
-        if number is not None:
-            conditions.append(_build_condition(at, number))
-    return conditions
+def _list_wanted(asked: ComparisonFilter) -> dict[str, tuple[str, ...]]:
+    wanted: dict[str, tuple[str, ...]] = {"traits": asked.traits}
+    for name in _READERS:
+        if name != "traits" and (value := getattr(asked, name)):
+            wanted[name] = (value,)
+    return wanted
 
 
 def _build_condition(at: int, number: int) -> Condition:
@@ -198,7 +254,11 @@ def _build_condition(at: int, number: int) -> Condition:
     return has_number
 
 
-def _build_view(row: tuple[Any, ...], texts: dict[int, str]) -> ComparisonView:
+def _read_verdict(word: str) -> Verdict | None:
+    return Verdict(word) if word in list(Verdict) else None
+
+
+def _build_view(row: tuple[Any, ...], texts: dict[int, str], votes: Votes) -> ComparisonView:
     _, run, comparison, place, prompt, kind, constitution, principles, verdict = row[:9]
     source, model, prob_a, bias, traits, response_a, response_b, started_at = row[9:17]
     return ComparisonView(
@@ -210,7 +270,7 @@ def _build_view(row: tuple[Any, ...], texts: dict[int, str]) -> ComparisonView:
         kind=kind,
         constitution=constitution,
         principles=tuple(json.loads(principles)),
-        verdict=Verdict(verdict) if verdict in list(Verdict) else None,
+        verdict=_read_verdict(verdict),
         source=source,
         model=model,
         prob_a=prob_a,
@@ -218,6 +278,7 @@ def _build_view(row: tuple[Any, ...], texts: dict[int, str]) -> ComparisonView:
         traits=_list_traits(traits),
         response_a=texts.get(response_a, ""),
         response_b=texts.get(response_b, ""),
+        votes=votes.get(comparison, ()),
     )
 
 

@@ -2,14 +2,15 @@
 
 What the filter says of fields is settled by combinations (`facets.py`), what it says of texts by
 the words that they hold. Where words alone cannot tell and too many texts may be meant, rows are
-looked through from the newest on, and the counts are of those.
+looked through from the newest on (`sifting.py`), and the counts are of those. Where more than
+MOST_COUNTED rows hold a part for sure, the others are not counted.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,15 +19,16 @@ import numpy as np
 from cai_core.workspace.index.blocks import Array, Block, Bools
 from cai_core.workspace.index.columns import Columns, Place
 from cai_core.workspace.index.facets import Chosen, Counts, Field, count_values
+from cai_core.workspace.index.postings import Hits, fit_hits
 from cai_core.workspace.index.prepare import clean
+from cai_core.workspace.index.sifting import Sift
 from cai_core.workspace.index.texts import TextStore
-from cai_core.workspace.index.vocabulary import Numbers
 from cai_core.workspace.index.words import parse_query
 
 # Counted exactly up to here: beyond, a page says "at least".
 MOST_COUNTED = 10_000
-# Rows looked through for a page whose words cannot tell: in one step, for the counts, and at most.
-_STEP, _LEAST_LOOKED, _MOST_LOOKED = 250, 500, 20_000
+# Texts looked through for a picture.
+_MOST_SETTLED = 5000
 
 Key = tuple[str, str, int]
 # Of a block's rows, those that are asked for.
@@ -70,19 +72,24 @@ def pick(
         kept: field → values to be told however seldom they are.
         facets: the fields to count; none leaves the counts empty.
     """
-    found = [texts.search(word) for word in parse_query(text)]
-    masks = _build_masks(columns, [one.texts for one in found], conditions)
+    found = [texts.search(word, every=False) for word in parse_query(text)]
+    masks = _build_masks(columns, [one.sure for one in found], conditions)
     counts = columns.count(masks)
+    if any(one.is_quick for one in found) and not _are_many(counts, chosen):
+        found = [texts.search(word) for word in parse_query(text)]
+        masks = _build_masks(columns, [one.sure for one in found], conditions)
+        counts = columns.count(masks)
     key = parse_key(after)
-    parts = [one.unchecked for one in found if one.unchecked is not None]
-    last = None
-    if parts:
-        sift = _Sift(columns, texts, parts)
-        picked, last = sift.fill(columns.walk(chosen.every, masks, counts, key), limit + 1)
-        counts, is_least = sift.count(columns.walk(chosen.every, masks, counts, None))
-    else:
+    last, is_least = None, False
+    if all(one.unsure is None for one in found):
         picked = list(islice(columns.walk(chosen.every, masks, counts, key), limit + 1))
-        is_least = False
+    else:
+        sift = Sift(columns, texts, found)
+        masks = _build_masks(columns, sift.list_possible(), conditions)
+        held = columns.count(masks)
+        picked, last = sift.fill(columns.walk(chosen.every, masks, held, key), limit + 1)
+        if not _are_many(counts, chosen):
+            counts, is_least = sift.count(columns.walk(chosen.every, masks, held, None))
     total = int(counts[chosen.every].sum())
     shown = picked[:limit]
     end = shown[-1] if len(picked) > limit else last
@@ -96,6 +103,57 @@ def pick(
             for name in facets
         },
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """All rows that a filter leaves.
+
+    Attributes:
+        columns, fields: that they are in.
+        masks: the rows of each block.
+        is_partial: some are left out: too many texts would have to be looked through.
+    """
+
+    columns: Columns
+    fields: Mapping[str, Field]
+    masks: tuple[Bools, ...]
+    is_partial: bool
+
+
+def find_rows(
+    columns: Columns,
+    fields: Mapping[str, Field],
+    texts: TextStore,
+    chosen: Chosen,
+    *,
+    text: str,
+    conditions: Sequence[Condition],
+) -> Rows:
+    """Every row that matches; arguments as in `pick`."""
+    masks = [
+        mask & chosen.every[block.combinations]
+        for mask, block in zip(
+            _build_masks(columns, [], conditions) or [block.live for block in columns.blocks],
+            columns.blocks,
+            strict=True,
+        )
+    ]
+    is_partial = False
+    for word in parse_query(text):
+        found = texts.search(word)
+        asked = np.zeros(0, np.int64)
+        if found.unsure is not None:
+            held = np.zeros(max(columns.most_text + 1, len(found.unsure)), bool)
+            for block, mask in zip(columns.blocks, masks, strict=True):
+                for column in block.texts:
+                    held[column[mask]] = True
+            asked = np.flatnonzero(held & fit_hits(found.unsure, len(held)))
+            is_partial |= len(asked) > _MOST_SETTLED
+        hits = texts.settle(found, asked[-_MOST_SETTLED:])
+        told = _build_masks(columns, [hits], ()) or []
+        masks = [mask & here for mask, here in zip(masks, told, strict=True)]
+    return Rows(columns=columns, fields=fields, masks=tuple(masks), is_partial=is_partial)
 
 
 def build_key(started_at: str, run: str, place: int) -> str:
@@ -123,56 +181,19 @@ def _build_key(columns: Columns, place: Place) -> str:
     return build_key(facts.started_at, facts.run, place.place)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sift:
-    """Looks through rows for parts of texts that words alone cannot tell."""
-
-    columns: Columns
-    texts: TextStore
-    parts: Sequence[str]
-
-    def fill(self, rows: Iterator[Place], limit: int) -> tuple[list[Place], Place | None]:
-        """The first rows that hold the parts, and where it gave up, if it did."""
-        kept: list[Place] = []
-        for _ in range(_MOST_LOOKED // _STEP):
-            step = list(islice(rows, _STEP))
-            kept += self._keep(step)
-            if len(kept) >= limit or len(step) < _STEP:
-                return kept[:limit], None
-        return kept, step[-1]
-
-    def count(self, rows: Iterator[Place]) -> tuple[Array, bool]:
-        """The newest rows that hold the parts, by combination, and whether there may be more."""
-        step = list(islice(rows, _LEAST_LOOKED))
-        blocks = self.columns.blocks
-        found = [blocks[place.block].combinations[place.row] for place in self._keep(step)]
-        size = len(self.columns.combinations) + 1
-        return np.bincount(np.array(found, np.int64), minlength=size), len(step) == _LEAST_LOOKED
-
-    def _keep(self, rows: Sequence[Place]) -> list[Place]:
-        blocks = self.columns.blocks
-        held = [{int(column[place.row]) for column in blocks[place.block].texts} for place in rows]
-        numbers = np.array(sorted(set().union(*held)), np.uint32)
-        hits = [set(found.tolist()) for found in self.texts.check(numbers, self.parts)]
-        return [
-            place
-            for place, texts in zip(rows, held, strict=True)
-            if not any(texts.isdisjoint(hit) for hit in hits)
-        ]
+def _are_many(counts: Array, chosen: Chosen) -> bool:
+    return int(counts[chosen.every].sum()) > MOST_COUNTED
 
 
 def _build_masks(
-    columns: Columns, found: Sequence[Numbers], conditions: Sequence[Condition]
+    columns: Columns, found: Sequence[Hits], conditions: Sequence[Condition]
 ) -> list[Bools] | None:
     """The rows of each block that the words and conditions leave; None where there are none."""
     if not found and not conditions:
         return None
-    hits = []
-    for numbers in found:
-        hit = np.zeros(max(columns.most_text, int(numbers.max(initial=0))) + 1, bool)
-        hit[numbers] = True
+    hits = [fit_hits(hit, columns.most_text + 1) for hit in found]
+    for hit in hits:
         hit[0] = False  # where a row has no text
-        hits.append(hit)
     masks = []
     for block in columns.blocks:
         mask = block.live.copy()

@@ -14,7 +14,7 @@ from cai_core.workspace.index.batch import Batch, write_batch
 from cai_core.workspace.index.columns import Progress
 from cai_core.workspace.index.journals import JournalIngest
 from cai_core.workspace.index.prepare import prepare_row
-from cai_core.workspace.index.prepare_labels import prepare_answer, prepare_comparison
+from cai_core.workspace.index.prepare_labels import BEHIND, prepare_answer, prepare_comparison
 from cai_core.workspace.index.schema import Connection, Stores
 from cai_core.workspace.index.sources import (
     COMPARISONS,
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _TEXT_COLUMNS = {
     "rows": ("text", "prompt_text", "conversation_text"),
-    "comparisons": ("prompt_text", "conversation_text", "a_text", "b_text"),
+    "comparisons": ("prompt_text", "conversation_text", "a_text", "b_text", "reasons_text"),
 }
 _COLUMNS = [(name, table) for table, names in _TEXT_COLUMNS.items() for name in names]
 # Texts that no other run holds; they go with the run.
@@ -147,10 +147,10 @@ class Ingest:
         if look != seen.look:
             sources = seen.list_files()
             files = [source.file for source in sources]
-            gone = seen.files.keys() - {file.path.name for file in files}
-            if gone == {COMPARISONS} and files[-1].path.name == LABELS:
-                self._drop_comparisons(seen)  # each of them comes again, with its label
-                gone = set()
+            names = {file.path.name for file in files}
+            if COMPARISONS in seen.files and LABELS in names - seen.files.keys():
+                self._drop_comparisons(seen)  # they come again, those that have one with a label
+            gone = seen.files.keys() - names
             if gone or any(_is_other(file, seen.files.get(file.path.name)) for file in files):
                 self._start_again(seen)
             for source in sources:
@@ -190,7 +190,8 @@ class Ingest:
                 case "answers":
                     batch.answers.append((seen, file, prepare_answer(line)))
                 case lines:
-                    comparison = prepare_comparison(line, place, labelled=lines == "labels")
+                    at = place + BEHIND if lines == "unlabelled" else place
+                    comparison = prepare_comparison(line, at, labelled=lines == "labels")
                     batch.comparisons.append((seen, file, comparison))
         except ValueError:
             mine.damaged += 1

@@ -1,4 +1,4 @@
-"""The one owner of the workspace's indexes: opens them, keeps them in step, answers pages."""
+"""The one owner of the workspace's indexes: opens them, keeps them in step, lets readers in."""
 
 from __future__ import annotations
 
@@ -7,29 +7,20 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import duckdb
 
 from cai_core.errors import LockHeldError, WorkspaceError, WorkspaceOwnedError
-from cai_core.workspace.index import chains
-from cai_core.workspace.index import principles as principle_rows
-from cai_core.workspace.index.comparison_views import (
-    ComparisonDetail,
-    ComparisonFilter,
-    ComparisonPage,
-)
-from cai_core.workspace.index.comparisons import ComparisonList
-from cai_core.workspace.index.explorer import RoundList
 from cai_core.workspace.index.ingest import Ingest
-from cai_core.workspace.index.principles import PrincipleRows, SampledRound
-from cai_core.workspace.index.reviews import CritiqueReview, load_reviews
+from cai_core.workspace.index.queries import IndexQueries
 from cai_core.workspace.index.schema import Connection, Stores, open_stores, remove_stores
-from cai_core.workspace.index.views import ChainView, IndexReport, RoundFilter, RoundPage, RunView
+from cai_core.workspace.index.views import IndexReport
 from cai_core.workspace.locks import lock_pid, take_lock
+from cai_core.workspace.read_only import refuse_in_demo
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +38,15 @@ select (select count(*) from rows), (select count(distinct chain_key) from rows)
 """
 
 
-class WorkspaceIndex:
+class WorkspaceIndex(IndexQueries):
     """Both indexes of a workspace, owned by this process. Pages ask it from any thread."""
 
-    def __init__(self, workspace: Path, recordings: Path | None, lock: int, stores: Stores):
+    def __init__(
+        self, workspace: Path, recordings: Path | None, home: Path, lock: int, stores: Stores
+    ):
         """Use `open`."""
         self._workspace = workspace
+        self._home = home  # where the two files lie
         self._recordings = recordings
         self._lock = lock
         self._use(stores)
@@ -68,26 +62,39 @@ class WorkspaceIndex:
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def open(cls, workspace: Path, *, recordings: Path | None = None, fresh: bool = False) -> Self:
+    def open(
+        cls,
+        workspace: Path,
+        *,
+        recordings: Path | None = None,
+        home: Path | None = None,
+        fresh: bool = False,
+    ) -> Self:
         """Take the workspace's lock and open its indexes, or make them anew.
 
         Args:
             recordings: a folder of run folders that ship with the workbench; only read.
+            home: an existing folder for the lock and the two files; the workspace is then only
+                read, whoever owns it. None for the workspace itself.
             fresh: delete the index files that there are, and begin with empty ones.
 
         Raises:
             WorkspaceOwnedError: somebody owns them already; the message names the pid.
             WorkspaceError: the folder cannot be written.
+            NotAllowedError: in a read-only demo, without a home.
         """
-        try:
-            workspace.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WorkspaceError(f"{workspace}: cannot be made: {error.strerror}.") from error
-        lock = _own(workspace)
+        if home is None:
+            refuse_in_demo("open the workspace's indexes")
+            home = workspace
+            try:
+                home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WorkspaceError(f"{home}: cannot be made: {error.strerror}.") from error
+        lock = _own(home)
         try:
             if fresh:
-                remove_stores(workspace)
-            return cls(workspace, recordings, lock, open_stores(workspace))
+                remove_stores(home)
+            return cls(workspace, recordings, home, lock, open_stores(home))
         except BaseException:
             os.close(lock)
             raise
@@ -160,87 +167,6 @@ class WorkspaceIndex:
             problems=failure + self._ingest.problems,
         )
 
-    def list_rounds(
-        self,
-        asked: RoundFilter,
-        *,
-        after: str | None = None,
-        limit: int = 25,
-        facets: bool = True,
-    ) -> RoundPage:
-        """A page of the rounds that match, newest run first.
-
-        Args:
-            after: the `next_key` of the page before; one that was made up gives the first page.
-            limit: rounds a page, ≥ 1.
-            facets: count the values of each field, too.
-        """
-        with self._reading() as con:
-            return self._rounds.list_rounds(
-                con, asked, after=after, limit=max(1, limit), facets=facets
-            )
-
-    def list_comparisons(
-        self,
-        asked: ComparisonFilter,
-        *,
-        after: str | None = None,
-        limit: int = 25,
-        facets: bool = True,
-    ) -> ComparisonPage:
-        """A page of the comparisons that match, those of the newest run first.
-
-        Args:
-            after, limit, facets: as in `list_rounds`.
-        """
-        with self._reading() as con:
-            return self._comparisons.list_comparisons(
-                con, asked, after=after, limit=max(1, limit), facets=facets
-            )
-
-    def load_comparison(self, run: str, comparison: str) -> ComparisonDetail | None:
-        """One comparison of a run with its label and every answer; None where there is none."""
-        with self._reading() as con:
-            return self._comparisons.load_comparison(con, run, comparison)
-
-    def get_chain(self, chain: str) -> ChainView | None:
-        """One chain with every row; None when there is none of that id."""
-        with self._reading() as con:
-            return chains.get_chain(con, chain)
-
-    def list_runs(self, limit: int = 50) -> list[RunView]:
-        """Runs, newest first, those that wait to begin before all others."""
-        with self._reading() as con:
-            return chains.list_runs(con, limit)
-
-    def list_events(self, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest events of the audit log, each with its `topic`."""
-        with self._reading() as con:
-            return chains.list_events(con, limit)
-
-    def count_marked(self) -> dict[str, int]:
-        """Chains that are `saved`, `flagged`, `noted`, and listed ones that are `unmarked`."""
-        with self._reading() as con:
-            return chains.count_marked(con)
-
-    def list_reviews(self, chain: str) -> tuple[CritiqueReview, ...]:
-        """What is said of a chain's critiques: by round, the oldest first."""
-        with self._reading() as con:
-            return load_reviews(con, chain)
-
-    def count_principles(self, constitution: str, constitution_hash: str = "") -> PrincipleRows:
-        """What came of each principle, over a constitution's rounds or those of one version."""
-        with self._reading() as con:
-            return principle_rows.count_principles(con, constitution, constitution_hash)
-
-    def sample_rounds(
-        self, constitution: str, constitution_hash: str, principles: Sequence[str], *, limit: int
-    ) -> tuple[SampledRound, ...]:
-        """Rounds with a revision, up to `limit` of each principle: always the same ones."""
-        asked = (constitution, constitution_hash, principles, limit)
-        with self._reading() as con:
-            return principle_rows.sample_rounds(con, self._stores.texts, *asked)
-
     def _keep_up(self, every: float) -> None:
         while not self._stop.is_set():
             wait = every
@@ -277,7 +203,7 @@ class WorkspaceIndex:
             self._stores.close()
         except _STORE_ERRORS as error:
             log.warning("closing the indexes: %s", error)
-        self._use(open_stores(self._workspace))
+        self._use(open_stores(self._home))
         self._rebuilt = self._stores.rebuilt or self._rebuilt
         self._damage = None
         with self._free:
@@ -287,8 +213,7 @@ class WorkspaceIndex:
     def _use(self, stores: Stores) -> None:
         self._stores = stores
         self._ingest = Ingest(stores, self._workspace, self._recordings)
-        self._rounds = RoundList(stores.texts, self._ingest.progress)
-        self._comparisons = ComparisonList(stores.texts, self._ingest.progress)
+        self._use_lists(stores.texts, self._ingest.progress, self._workspace)
 
     def _shut(self) -> bool:
         """Let no reader in and wait for those inside; False when it was shut already."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from cai_core.prompts import paper
 from cai_core.records import Conversation, Message, PromptKind, StepKind
+from cai_core.workspace.index.measuring import count_words, parse_category
 from cai_core.workspace.journal import Line
 from cai_core.workspace.rows import Row, build_row_id, parse_row
 
@@ -25,6 +26,8 @@ class PreparedRow:
         text: as the chain goes on with it, None on error rows.
         prompt: the last user turn, on initial responses that carry their prompt.
         conversation: all turns as one text, likewise.
+        category: of harm, likewise; empty where the prompt has none.
+        words: of the text.
     """
 
     row_id: str
@@ -42,6 +45,8 @@ class PreparedRow:
     text: str | None
     prompt: str | None
     conversation: str | None
+    category: str
+    words: int | None
 
 
 def prepare_row(line: Line) -> PreparedRow:
@@ -58,6 +63,7 @@ def prepare_row(line: Line) -> PreparedRow:
     _check_types(row)
     turns = parse_turns(row.prompt) if row.kind is StepKind.RESPONSE else ()
     chain = build_chain_id(row)
+    text = None if row.text is None else parse_text(row)
     return PreparedRow(
         row_id=clean(row.row_id),
         chain=chain,
@@ -71,9 +77,11 @@ def prepare_row(line: Line) -> PreparedRow:
         finding=row.finding.value if row.finding else "",
         constitution_hash=clean(row.constitution_hash),
         prompt_kind=parse_prompt_kind(row.prompt).value,
-        text=None if row.text is None else parse_text(row),
+        text=text,
         prompt=turns[-1].content if turns else None,
         conversation="\n\n".join(turn.content for turn in turns) if turns else None,
+        category=clean(parse_category(row.prompt)) if turns else "",
+        words=None if text is None else count_words(text),
     )
 
 

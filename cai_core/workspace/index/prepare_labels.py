@@ -17,6 +17,8 @@ from cai_core.workspace.journal import Line
 
 # A comparison that is not labelled yet, where a label has its verdict.
 PENDING = "pending"
+# Comparisons without a label, of a run that has labels, have their places behind all of those.
+BEHIND = 2**30
 # What is worth knowing of a label, as in `evaluation.label_traits`: bits of a number, in order.
 TRAITS = ("same-position", "near-tie", "longer", "shorter", "held-out", "reasoned")
 _SOURCES = ("feedback-model", "human", "revision")
@@ -31,7 +33,7 @@ class PreparedComparison:
     """One comparison, ready to be indexed.
 
     Attributes:
-        place: among the run's comparisons, from 0.
+        place: among the run's comparisons, from 0, or from BEHIND.
         principles: a JSON list of the ids asked about.
         verdict: a `Verdict`'s word, or PENDING.
         source: who prefers; empty while nobody does.
@@ -59,6 +61,11 @@ class PreparedComparison:
     conversation: str
     response_a: str
     response_b: str
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether whoever labelled it gave reasons."""
+        return bool(self.traits >> TRAITS.index("reasoned") & 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cai_core.records import CritiqueVerdict
@@ -26,6 +28,13 @@ _SCHEMA = pa.schema(
     ]
 )
 _MOST_ROUNDS = 2**31 - 1
+# What people's verdicts on a critique come to, where it is not one of the verdicts itself.
+OPEN, DISPUTED = "open", "disputed"
+_STATES = f"""
+select chain, round, count(*) as people,
+    case when count(distinct verdict) = 1 then min(verdict) else '{DISPUTED}' end as state
+from critique_reviews group by chain, round
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,29 @@ def load_reviews(con: Connection, chain: str) -> tuple[CritiqueReview, ...]:
         )
         for row in found
     )
+
+
+def load_states(con: Connection, chains: Iterable[str]) -> dict[tuple[str, int], tuple[str, int]]:
+    """Chain and round → what people's verdicts come to, and how many people; without open ones.
+
+    The state is a verdict where all say it, else DISPUTED.
+    """
+    found = con.execute(
+        f"select chain, round, state, people from ({_STATES}) "
+        "where chain in (select unnest(?::varchar[]))",
+        [sorted(chains)],
+    ).fetchall()
+    return {(chain, round_): (state, people) for chain, round_, state, people in found}
+
+
+def find_judged(con: Connection, state: str) -> npt.NDArray[np.int64]:
+    """`seq` of the rounds whose critiques are in that state; of OPEN, of those that are not."""
+    found = con.execute(
+        f"select r.seq from rounds r join ({_STATES}) s on s.chain = r.chain and s.round = r.round "
+        "where s.state = $state or $state = $open",
+        {"state": clean(state), "open": OPEN},
+    ).fetchall()
+    return np.array([seq for (seq,) in found], np.int64)
 
 
 def is_review(event: Mapping[str, Any]) -> bool:

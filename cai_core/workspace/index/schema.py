@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Connection = duckdb.DuckDBPyConnection
 
 # Raise it with every change of a table or of what ingest puts into one: old files are rebuilt.
-VERSION = "6"
+VERSION = "8"
 INDEX, SEARCH = "index.duckdb", "search.sqlite"
 _CONFIG = {
     "enable_external_access": "false",
@@ -45,24 +45,28 @@ _TABLES = {
     "rows": """run_number integer, row_id varchar, chain varchar, chain_key bigint, kind varchar,
         round integer, file varchar, epoch integer, position bigint, length bigint,
         principle varchar, model varchar, finding varchar, constitution_hash varchar,
-        prompt_kind varchar, text bigint, prompt_text bigint, conversation_text bigint""",
+        prompt_kind varchar, text bigint, prompt_text bigint, conversation_text bigint,
+        category varchar, words integer""",
     # Derived from rows, so that lists and counts need no join of rows with rows. seq: rises with
-    # each insert; combination: of the fields that a list counts (`columns.py`).
+    # each insert; combination: of the fields that a list counts (`columns.py`). words_before: of
+    # what was revised; distance: how much of it changed, in thousandths; null without a revision.
     "rounds": """seq bigint, combination integer, run_number integer, chain varchar,
         round integer, epoch integer, position bigint, principle varchar, model varchar,
         finding varchar, kind varchar, constitution_hash varchar, prompt_text bigint,
         conversation_text bigint, response_text bigint, critique_text bigint,
-        revision_text bigint, changed boolean, objected boolean""",
+        revision_text bigint, changed boolean, objected boolean, category varchar,
+        words_before integer, words_after integer, distance smallint""",
     # Never deleted: the ids run from 1 without a gap.
     "round_combinations": """id integer, run_number integer, principle varchar, finding varchar,
-        kind varchar, model varchar, constitution_hash varchar""",
+        kind varchar, model varchar, constitution_hash varchar, category varchar""",
     # place: among the run's comparisons; position, length: of its line. principles: a JSON list.
     # traits: bits (`prepare_labels.py`); the bins are null where a label has no such number.
     "comparisons": """seq bigint, combination integer, run_number integer, comparison varchar,
         place integer, file varchar, position bigint, length bigint, principles varchar,
         verdict varchar, source varchar, kind varchar, model varchar, traits integer,
         prob_a double, position_bias double, confidence_bin tinyint, bias_bin tinyint,
-        prompt_text bigint, conversation_text bigint, a_text bigint, b_text bigint""",
+        prompt_text bigint, conversation_text bigint, a_text bigint, b_text bigint,
+        reasons_text bigint""",
     "comparison_combinations": """id integer, run_number integer, principles varchar,
         verdict varchar, source varchar, kind varchar, model varchar, traits integer""",
     # Where the feedback model's answers about a comparison lie.

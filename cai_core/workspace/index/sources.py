@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -23,12 +24,13 @@ CHAIN_STEP = "chain"
 # Kinds of run that hold comparisons, and the step that answers about them are written under.
 COMPARISON_KINDS = frozenset({"label", "import"})
 ANSWER_STEP = "label"
-LABELS, COMPARISONS = "labels.jsonl", "comparisons.jsonl"
+LABELS, COMPARISONS, COUNTS = "labels.jsonl", "comparisons.jsonl", "comparisons.json"
 # Beyond so many, ended runs are looked at in turn, so that a look stays cheap.
 _ENDED_AT_ONCE = 500
 _ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.DELETED}
 
-Lines = Literal["chain", "answers", "labels", "comparisons"]
+# `unlabelled`: comparisons of which only those count that no label speaks of.
+Lines = Literal["chain", "answers", "labels", "comparisons", "unlabelled"]
 _Stat = tuple[int, int, int] | None
 
 
@@ -165,15 +167,27 @@ class SeenRun:
             for step in self._steps
             for file in self.run.row_files(step)
         ]
-        if self.holds_comparisons:
-            # A label says everything that its comparison does.
-            for name in (LABELS, COMPARISONS):
-                path = self.run.outputs / name
-                if path.exists():
-                    file = RowFile(path=path, epoch=0, limit=None, late_bytes=0)
-                    lines: Lines = "labels" if name == LABELS else "comparisons"
-                    return [*files, SourceFile(file, lines)]
+        if not self.holds_comparisons:
+            return files
+        labels, formed = (_find_output(self.run, name) for name in (LABELS, COMPARISONS))
+        if labels is None:
+            return files if formed is None else [*files, SourceFile(formed, "comparisons")]
+        files.append(SourceFile(labels, "labels"))
+        # A label says everything that its comparison does.
+        if formed is not None and self._may_lack_labels:
+            files.append(SourceFile(formed, "unlabelled"))
         return files
+
+    @property
+    def _may_lack_labels(self) -> bool:
+        """Whether it may have comparisons without a label beside its labels: imports alone do."""
+        if self.run.kind != "import":
+            return False
+        try:
+            told = json.loads((self.run.outputs / COUNTS).read_bytes())
+            return bool(told["formed"] != told["labelled"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return True
 
     @property
     def _steps(self) -> list[str]:
@@ -261,6 +275,11 @@ class RunFolders:
         except (CaiError, OSError, TypeError) as error:
             log.warning("%s: is left out of the index: %s", folder, error)
             self._runs[folder] = (mark, None)
+
+
+def _find_output(run: Run, name: str) -> RowFile | None:
+    path = run.outputs / name
+    return RowFile(path=path, epoch=0, limit=None, late_bytes=0) if path.exists() else None
 
 
 def _find_constitution(run: Run) -> str:

@@ -26,6 +26,8 @@ _ROW_SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("principle", "model", "finding")),
         *((name, pa.string()) for name in ("constitution_hash", "prompt_kind")),
         *((name, pa.int64()) for name in ("text", "prompt_text", "conversation_text")),
+        ("category", pa.string()),
+        ("words", pa.int32()),
     ]
 )
 _COMPARISON_SCHEMA = pa.schema(
@@ -40,6 +42,7 @@ _COMPARISON_SCHEMA = pa.schema(
         *((name, pa.float64()) for name in ("prob_a", "position_bias")),
         *((name, pa.int8()) for name in ("confidence_bin", "bias_bin")),
         *((n, pa.int64()) for n in ("prompt_text", "conversation_text", "a_text", "b_text")),
+        ("reasons_text", pa.int64()),
     ]
 )
 _ANSWER_SCHEMA = pa.schema(
@@ -71,8 +74,9 @@ def build_rows(
 def build_comparisons(
     new: Sequence[tuple[SeenRun, RowFile, PreparedComparison]],
     numbers: dict[str | None, int | None],
+    reasons: Sequence[str | None],
 ) -> pa.Table:
-    """Rows of `comparisons`, without `seq` and `combination`."""
+    """Rows of `comparisons`, without `seq` and `combination`; `reasons` are of each."""
     columns: dict[str, list[Any]] = {
         "run_number": [seen.number for seen, _, _ in new],
         "file": [file.path.name for _, file, _ in new],
@@ -80,6 +84,7 @@ def build_comparisons(
         "conversation_text": [numbers[one.conversation] for _, _, one in new],
         "a_text": [numbers[one.response_a] for _, _, one in new],
         "b_text": [numbers[one.response_b] for _, _, one in new],
+        "reasons_text": [numbers[text] for text in reasons],
     }
     return _build_table(columns, _COMPARISON_SCHEMA, [one for _, _, one in new])
 

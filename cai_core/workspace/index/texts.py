@@ -18,13 +18,14 @@ from typing import Self
 import numpy as np
 
 from cai_core.workspace.index import postings
-from cai_core.workspace.index.postings import Segments
-from cai_core.workspace.index.vocabulary import Numbers, Vocabulary
+from cai_core.workspace.index.blocks import Array
+from cai_core.workspace.index.postings import Hits, Segments, fit_hits
+from cai_core.workspace.index.vocabulary import Vocabulary
 from cai_core.workspace.index.words import Piece, ask, fold, list_words, make_searchable
 
 _CHECKED_BYTES = 256 * 1024 * 1024
 # So many texts are looked through at once, so that a page need not wait; the rest page by page.
-MOST_CHECKED = 5000
+MOST_CHECKED = 3000
 # The words of so many texts are in memory at a time.
 _SLICE = 2000
 _SCHEMA = (
@@ -56,9 +57,10 @@ from json_each(?)
 _REMOVE_TEXTS = "delete from texts where id in (select value from json_each(?))"
 _KEEP_WORDS = "delete from words where id not in (select value from json_each(?))"
 _LOAD = "select id, text, exact from texts where id in (select value from json_each(?))"
+# `text` never holds NUL.
 _LOAD_SEARCHABLE = """
-select json_group_array(json_array(id, text)) from texts
-where id in (select value from json_each(?))
+select json_group_array(id), group_concat(text, x'00')
+from (select id, text from texts where id in (select value from json_each(?)) order by id)
 """
 _FIND_HELD = """
 select json_group_object(hash, id) from texts where hash in (select value from json_each(?))
@@ -67,16 +69,19 @@ select json_group_object(hash, id) from texts where hash in (select value from j
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a part of a text may be.
+    """Where a part of a text is, as hits by number; some numbers may be nobody's.
 
     Attributes:
-        texts: numbers, in no order, some perhaps twice.
-        unchecked: the folded part that these texts must be looked through for; None where all of
-            them hold it.
+        folded: the part, as `words.fold` gives it.
+        sure: texts that hold it.
+        unsure: texts that must be looked through for it; None where there are none.
+        is_quick: very much was left unread, so that more texts are unsure than need be.
     """
 
-    texts: Numbers
-    unchecked: str | None
+    folded: str
+    sure: Hits
+    unsure: Hits | None
+    is_quick: bool = False
 
 
 class TextStore:
@@ -104,7 +109,7 @@ class TextStore:
                 if verdict != "ok":
                     raise sqlite3.DatabaseError(verdict)
             connection.execute("select id, hash, text, exact from texts limit 1").fetchone()
-            connection.execute("select id, texts from chunks limit 1").fetchone()
+            connection.execute("select id, units from chunks limit 1").fetchone()
             query = "select value from meta where name = 'token'"
             token = connection.execute(query).fetchone()
             return cls(path, connection, token[0] if token else "")
@@ -172,55 +177,77 @@ class TextStore:
             rows = reader.execute(_LOAD, [json.dumps(sorted(set(numbers)))]).fetchall()
         return {number: text if exact is None else _decode(exact) for number, text, exact in rows}
 
-    def search(self, part: str) -> Found:
-        """The texts that contain a part, in any case; that may contain it, where they are many."""
+    def search(self, part: str, *, every: bool = True) -> Found:
+        """Which texts contain a part, in any case.
+
+        Args:
+            every: False is quick where very many do, and leaves more of them unsure.
+        """
         question = ask(part)
         with self._reader() as reader:
             reader.execute("begin")
             try:
-                found = self._find_candidates(reader, question.pieces)
+                found, is_told = self._find_candidates(reader, question.pieces, every=every)
             finally:
                 reader.execute("rollback")
-        if question.exact or not len(found):
-            return Found(found, None)
-        if len(question.pieces) == 1:
-            found = np.unique(found)
-        if len(found) > MOST_CHECKED:
-            return Found(found, question.folded)
-        return Found(self.check(found, [question.folded])[0], None)
+        if question.exact:
+            return Found(question.folded, found, None if is_told else ~found, not is_told)
+        sure = np.zeros(len(found), bool)
+        if not (count := int(np.count_nonzero(found))):
+            return Found(question.folded, sure, None)
+        if count > MOST_CHECKED:
+            return Found(question.folded, sure, found, not is_told)
+        (numbers,) = self.check(np.flatnonzero(found), [question.folded])
+        sure[numbers] = True
+        return Found(question.folded, sure, None)
 
-    def check(self, numbers: Numbers, folded: Sequence[str]) -> list[Numbers]:
-        """For each folded part, those of the texts that contain it."""
+    def settle(self, found: Found, numbers: Array) -> Hits:
+        """The texts that hold the part, of these (ascending) and of those that surely do."""
+        hits = fit_hits(found.sure, max(len(found.sure), int(numbers.max(initial=0)) + 1))
+        if found.unsure is not None:
+            unsure = numbers[fit_hits(found.unsure, len(hits))[numbers]]
+            for at in range(0, len(unsure), MOST_CHECKED):
+                (held,) = self.check(unsure[at : at + MOST_CHECKED], [found.folded])
+                hits[held] = True
+        return hits
+
+    def check(self, numbers: Array, folded: Sequence[str]) -> list[Array]:
+        """For each folded part, those of the texts (ascending) that contain it."""
         with self._reader() as reader:
-            (told,) = reader.execute(_LOAD_SEARCHABLE, [json.dumps(numbers.tolist())]).fetchone()
-        texts = [(number, fold(text)) for number, text in json.loads(told)]
-        return [
-            np.array([number for number, text in texts if part in text], np.uint32)
-            for part in folded
-        ]
+            asked = [json.dumps(numbers.tolist())]
+            ids, joined = reader.execute(_LOAD_SEARCHABLE, asked).fetchone()
+        texts = [fold(text) for text in (joined or "").split("\0")]
+        held = np.array(json.loads(ids), np.int64)
+        return [held[[part in text for text in texts][: len(held)]] for part in folded]
 
     def find(self, part: str) -> list[int]:
         """Numbers of the texts that contain a part, in any case, ascending."""
         found = self.search(part)
-        numbers = np.unique(found.texts)
-        if found.unchecked is not None:
-            steps = range(0, len(numbers), MOST_CHECKED)
-            pieces = [
-                self.check(numbers[at : at + MOST_CHECKED], [found.unchecked])[0] for at in steps
-            ]
-            numbers = np.sort(np.concatenate(pieces))
-        return [int(number) for number in numbers]
+        hits = self.settle(found, np.arange(len(found.sure)))
+        return [int(number) for number in np.flatnonzero(hits)]
 
-    def _find_candidates(self, reader: sqlite3.Connection, pieces: Sequence[Piece]) -> Numbers:
-        if not pieces:  # white space alone
-            (told,) = reader.execute("select json_group_array(id) from texts").fetchone()
-            return np.array(json.loads(told), np.uint32)
-        found: list[Numbers] = []
+    def _find_candidates(
+        self, reader: sqlite3.Connection, pieces: Sequence[Piece], *, every: bool
+    ) -> tuple[Hits, bool]:
+        """Texts that have a word for each piece, and whether enough was read to go by.
+
+        Of several pieces one is enough: the texts are looked through for the part anyway.
+        """
+        (last,) = reader.execute(_LAST).fetchone()
+        if len(pieces) == 1:
+            words = self._vocabulary.find(pieces[0])
+            hits, is_told = self._segments.find(reader, words, every=every)
+            return fit_hits(hits, last + 1), is_told
+        found, any_told = np.arange(last + 1) > 0, not pieces
         for piece in sorted(pieces, key=lambda piece: -len(piece.text)):
-            found.append(self._segments.find(reader, self._vocabulary.find(piece)))
-            if not len(found[-1]):
-                return found[-1]
-        return found[0] if len(found) == 1 else _intersect(found)
+            words = self._vocabulary.find(piece)
+            hits, is_told = self._segments.find(reader, words, every=every)
+            any_told |= is_told
+            if is_told:
+                found &= fit_hits(hits, last + 1)
+            if not found.any():
+                break
+        return found, any_told
 
     def _add_words(self, texts: Sequence[tuple[int, str]]) -> None:
         numbers, held, new = [], [], []
@@ -235,7 +262,7 @@ class TextStore:
             self._writer.execute(_ADD_WORDS, [json.dumps(new, ensure_ascii=False)])
         if numbers:
             pairs = (np.concatenate(numbers), np.concatenate(held))
-            postings.add_segment(self._writer, self._segments, *pairs)
+            postings.add_segments(self._writer, self._segments, *pairs)
 
     def _load_words(self) -> None:
         query = "select id, word from words order by id"
@@ -257,17 +284,6 @@ class TextStore:
     def _find_held(self, hashes: Sequence[str]) -> dict[str, int]:
         (told,) = self._writer.execute(_FIND_HELD, [json.dumps(hashes)]).fetchone()
         return dict(json.loads(told))
-
-
-def _intersect(found: Sequence[Numbers]) -> Numbers:
-    """The numbers that are in all of them, once each."""
-    most = max(int(numbers.max()) for numbers in found)
-    held = np.ones(most + 1, bool)
-    for numbers in found:
-        here = np.zeros(most + 1, bool)
-        here[numbers] = True
-        held &= here
-    return np.flatnonzero(held).astype(np.uint32)
 
 
 def _connect(path: Path, *, read: bool = False, made: bool = True) -> sqlite3.Connection:

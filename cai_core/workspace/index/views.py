@@ -18,6 +18,11 @@ class RoundFilter:
         principle, run, model: ids as the rows carry them.
         finding: a `Finding`'s word, or `direct` for rounds revised without a critique.
         kind: a `PromptKind`'s word.
+        round: its number; category: of harm that the prompt is tagged with.
+        changed: `yes` or `no` for rounds whose revision changed the text or did not, `none` for
+            those without a revision.
+        review: what people say of the critique: a `CritiqueVerdict`'s word where all of them do,
+            `disputed` where they differ, `open` where nobody has judged it.
         mark: `saved`, `flagged`, `noted`, or `unmarked` for chains with none of these.
         text: words, parts of words or "quoted phrases". Each must occur in the round's critique
             or revision or in its chain's prompt or initial response; case does not matter.
@@ -31,6 +36,10 @@ class RoundFilter:
     model: str = ""
     finding: str = ""
     kind: str = ""
+    round: str = ""
+    category: str = ""
+    changed: str = ""
+    review: str = ""
     mark: str = ""
     text: str = ""
     recorded: bool = True
@@ -72,6 +81,7 @@ class RoundView:
             in, or the initial response to a red-team prompt.
         model: who wrote the critique (the revision, for direct ones).
         recorded: one of the shipped recordings.
+        review: as in `RoundFilter`. reviewers: who judged the critique.
     """
 
     key: str
@@ -90,6 +100,8 @@ class RoundView:
     objected: bool
     recorded: bool
     marks: ChainMarks
+    review: str = "open"
+    reviewers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

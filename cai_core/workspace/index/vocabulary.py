@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from cai_core.workspace.index.words import Piece
 Numbers = npt.NDArray[np.uint32]
 # New words are looked through one by one until there are so many, then with all others.
 _MOST_NEW = 2000
+_BREAK = b"\n"
 
 
 class Vocabulary:
@@ -25,7 +26,7 @@ class Vocabulary:
         self._last = max(self._numbers.values(), default=0)
         self._lock = threading.Lock()
         self._new: list[str] = []
-        self._join()
+        self._joined = _Joined.build(self._numbers)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -52,32 +53,50 @@ class Vocabulary:
             return np.array([] if number is None else [number], np.uint32)
         with self._lock:
             if len(self._new) > _MOST_NEW:
-                self._join()
-            joined, starts, numbers, new = self._joined, self._starts, self._ordered, self._new
-        found = [numbers[at] for at in _find_lines(joined, starts, piece)]
-        found += [self._numbers[word] for word in new if _is_like(word, piece)]
-        return np.array(sorted(set(found)), np.uint32)
+                self._joined, self._new = _Joined.build(self._numbers), []
+            joined, new = self._joined, self._new
+        more = [self._numbers[word] for word in new if _is_like(word, piece)]
+        return np.unique(np.append(joined.find(piece), np.array(more, np.uint32)))
 
-    def _join(self) -> None:
-        words = list(self._numbers)
-        self._ordered = [self._numbers[word] for word in words]
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """Words in UTF-8 between line breaks, as an array: a part of a word is a part of its bytes.
+
+    Attributes:
+        starts: where each word begins. numbers: of the words.
+        counts: how often each byte occurs.
+    """
+
+    letters: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+    numbers: Numbers
+    counts: npt.NDArray[np.int64]
+
+    @classmethod
+    def build(cls, numbers: dict[str, int]) -> _Joined:
         # A word holds no line break, so what is found between two of them is in one word.
-        self._joined = "\n" + "\n".join(words) + "\n"
-        self._starts = list(accumulate((len(word) + 1 for word in words), initial=1))
-        self._new = []
+        joined = _BREAK + b"".join(word.encode() + _BREAK for word in numbers)
+        letters = np.frombuffer(joined, np.uint8)
+        return cls(
+            letters=letters,
+            starts=np.flatnonzero(letters == _BREAK[0])[:-1] + 1,
+            numbers=np.fromiter(numbers.values(), np.uint32),
+            counts=np.bincount(letters, minlength=256),
+        )
 
-
-def _find_lines(joined: str, starts: Sequence[int], piece: Piece) -> Iterable[int]:
-    wanted = piece.text
-    if piece.place == "start":
-        wanted = "\n" + wanted
-    elif piece.place == "end":
-        wanted += "\n"
-    at = joined.find(wanted)
-    while at >= 0:
-        line = bisect_right(starts, at + (piece.place == "start")) - 1
-        yield line
-        at = joined.find(wanted, starts[line + 1] - 1)
+    def find(self, piece: Piece) -> Numbers:
+        """Numbers of the words that are like the piece, in no order, some perhaps twice."""
+        begins = piece.place == "start"
+        wanted = begins * _BREAK + piece.text.encode() + (piece.place == "end") * _BREAK
+        # From its least frequent byte on, the fewest places are looked at.
+        first = min(range(len(wanted)), key=lambda at: self.counts[wanted[at]])
+        end = len(self.letters) - len(wanted) + 1
+        found = np.flatnonzero(self.letters[first : max(end, 0) + first] == wanted[first])
+        for at, letter in enumerate(wanted):
+            found = found[self.letters[found + at] == letter]
+        words = np.searchsorted(self.starts, found + begins, side="right") - 1
+        return self.numbers[words]
 
 
 def _is_like(word: str, piece: Piece) -> bool:

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cai_core.constitution import dump_constitution
 from cai_core.records import Finding, StepKind
+from cai_core.workspace.index import postings
 from cai_core.workspace.index.owner import WorkspaceIndex
 from cai_core.workspace.index.views import RoundFilter, RoundView
 from cai_core.workspace.rows import Row, build_row_id
@@ -47,6 +50,7 @@ def make_chain(
     findings: Sequence[Finding] = (Finding.FOUND, Finding.NOT_TOUCHED, Finding.UNPARSED),
     critiques: Sequence[str] = (),
     revisions: Sequence[str] = (),
+    tags: Sequence[Any] = ("t",),
     **changes: Any,
 ) -> list[Row]:
     """The rows of a chain, in the order in which a run writes them."""
@@ -62,7 +66,7 @@ def make_chain(
         build(
             "response",
             text=f" {response}\n",
-            prompt={"conversation": turns, "kind": kind, "tags": ["t"]},
+            prompt={"conversation": turns, "kind": kind, "tags": list(tags)},
         )
     ]
     for k in range(1, rounds + 1):
@@ -83,6 +87,13 @@ def write_rows(run: Run, rows: Iterable[Row], *, state: RunState | None = None) 
         writer.append_rows("chain", [row.as_dict() for row in rows])
         if state is not None:
             writer.set_status(state)
+
+
+def make_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Postings in spans of 64 texts, with tiny chunks, short lists and early merges."""
+    sizes = {"_SPAN_BITS": 6, "_SPAN": 64, "_BITS": 4, "_CHUNK": 7, "_NEIGHBOURS": 3}
+    for name, size in {**sizes, "_SHORT": 2, "_FEW_WORDS": 3}.items():
+        monkeypatch.setattr(postings, name, size)
 
 
 def make_workspace(workspace: Path, runs: int = 3, chains: int = 4) -> list[Run]:

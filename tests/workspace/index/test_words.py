@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cai_core.workspace.index import finding, postings, texts, vocabulary
+from cai_core.workspace.index import postings, sifting, texts, vocabulary
 from cai_core.workspace.index.texts import TextStore
 from cai_core.workspace.index.views import RoundFilter
 from cai_core.workspace.index.words import WINDOW, Piece, ask, fold, list_words
 from tests.workspace.index.conftest import Opener
-from tests.workspace.index.makers import make_chain, make_run, read_all, write_rows
+from tests.workspace.index.makers import make_chain, make_run, make_tiny, read_all, write_rows
 
 # Letters, signs, white space, scripts without spaces, letters that fold to two, long words.
 ALPHABET = "aab12 _-.,\"'\n\tÄßİſΣς你好世界กขคあア한글हिं😀\0\ud800\u0300ǅ"
@@ -71,11 +71,8 @@ def test_the_vocabulary_stays_small() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TextStore]:
-    """A store whose chunks are tiny and whose segments merge at once."""
-    monkeypatch.setattr(postings, "_CHUNK", 7)
-    monkeypatch.setattr(postings, "_MANY_WORDS", 3)
-    monkeypatch.setattr(postings, "_NEIGHBOURS", 3)
-    monkeypatch.setattr(postings, "_MOST_ENTRIES", 400)
+    """A store whose spans and chunks are tiny and whose segments merge at once."""
+    make_tiny(monkeypatch)
     monkeypatch.setattr(vocabulary, "_MOST_NEW", 5)
     made = TextStore.make(tmp_path / "search.sqlite", "t")
     yield made
@@ -103,7 +100,7 @@ def test_segments_that_are_merged_find_the_same(store: TextStore) -> None:
     for part in PARTS:
         assert store.find(part) == find_plain(held, part), part
     (segments,) = store._writer.execute("select count(*) from segments").fetchone()
-    assert 1 < segments < 15
+    assert segments == 2  # of 120 texts, in spans of 64
 
 
 def test_an_opened_store_finds_what_the_old_one_did(store: TextStore, tmp_path: Path) -> None:
@@ -156,10 +153,11 @@ def test_parts_that_words_cannot_tell_are_looked_for_row_by_row(
     expected = read_all(index, asked)
     assert len(expected) == 10
     monkeypatch.setattr(texts, "MOST_CHECKED", 0)
-    monkeypatch.setattr(finding, "_STEP", 2)
-    monkeypatch.setattr(finding, "_LEAST_LOOKED", 6)
+    monkeypatch.setattr(sifting, "_FIRST_STEP", 1)
+    monkeypatch.setattr(sifting, "_STEP", 2)
+    monkeypatch.setattr(sifting, "_COUNTED", 6)
     for most in (4, 1000):  # gives up in the middle of a page, or fills every page
-        monkeypatch.setattr(finding, "_MOST_LOOKED", most)
+        monkeypatch.setattr(sifting, "_MOST_LOOKED", most)
         assert read_all(index, asked) == expected
     page = index.list_rounds(asked, limit=3)
     assert page.total_is_least and 0 < page.total <= 6
