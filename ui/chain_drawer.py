@@ -8,12 +8,15 @@ from typing import Any
 
 import streamlit as st
 
+from cai_core.pipeline.replay_targets import build_chain_target
+from cai_core.records import StepKind
 from cai_core.workspace.index.views import ChainView, StepView
 from ui import services
 from ui.chain_marks import mark_toggles, note_form, show_mark_failure, show_notes
 from ui.chain_reviews import STYLE as REVIEW_STYLE
 from ui.chain_reviews import find_focus, find_latest, review_fields
 from ui.explorer_held import find_held
+from ui.explorer_lineage import Alike, show_lineage
 from ui.explorer_links import CHAIN, find_live_id, find_run_place, show_link
 from ui.explorer_transcript import (
     STYLE,
@@ -23,15 +26,19 @@ from ui.explorer_transcript import (
     build_step_facts,
     title_of,
 )
-from ui.harm import hold_back, show_harmful_toggle
+from ui.harm import NOTHING, hold_back, show_harmful_toggle
 from ui.look import build_card, build_error, escape, escape_markdown, make_showable
+from ui.replay import forget_replay, replay_button, show_replay
+from ui.side_address import find_compare_place
 
 _ROW_ID = re.compile(r"[0-9a-f]{32}")
+_MOST_ALIKE = 4
 
 
 def close_drawer() -> None:
-    """Take the chain out of the address."""
+    """Take the chain out of the address, and its replay."""
     st.query_params.pop(CHAIN, None)
+    forget_replay()
 
 
 # A card's text is 75 characters wide; more would be empty.
@@ -54,6 +61,13 @@ def show_drawer(chain_id: str) -> None:
     show_harmful = _controls(chain)
     _transcript(chain, show_harmful=show_harmful)
     _notes(chain)
+    show_lineage(
+        chain.run,
+        constitution=chain.constitution,
+        version=chain.constitution_hash,
+        alike=_list_alike(chain),
+    )
+    _replay(chain, show_harmful=show_harmful)
     _made_by(chain, show_harmful=show_harmful)
 
 
@@ -101,6 +115,15 @@ def _notes(chain: ChainView) -> None:
     note_form(chain.chain, chain.run, at="drawer")
 
 
+def _replay(chain: ChainView, *, show_harmful: bool) -> None:
+    """Run it again with the same settings, and what differs."""
+    st.html('<h3 class="cai-part">Replay</h3>')
+    target = build_chain_target(chain)
+    replay_button(target, at="drawer")
+    held = NOTHING if show_harmful else find_held(chain)
+    show_replay(target, held=held, show_harmful=show_harmful)
+
+
 def _made_by(chain: ChainView, *, show_harmful: bool) -> None:
     st.html('<h3 class="cai-part">What made it</h3>')
     st.html(build_chain_facts(chain))
@@ -111,10 +134,29 @@ def _made_by(chain: ChainView, *, show_harmful: bool) -> None:
         st.code(_as_json(chain.recipe), language="json", wrap_lines=True)
     st.caption("Open this chain elsewhere: add this to the workbench's address.")
     st.code(f"critiques?{CHAIN}={chain.chain}", language=None, wrap_lines=True)
+    if st.button("Compare its run side by side", icon=":material/view_column_2:"):
+        place = find_compare_place(chain.run)
+        st.switch_page(place.page, query_params=place.params)
     if find_live_id(chain.run):
         show_link(
             find_run_place(chain.run), "Open in the playground", icon=":material/play_circle:"
         )
+
+
+def _list_alike(chain: ChainView) -> list[Alike]:
+    """The chains under the same principles, and those of the same critic."""
+    steps = [step for step in chain.steps if step.kind is not StepKind.RESPONSE]
+    principles = dict.fromkeys(step.principle for step in steps if step.principle)
+    models = dict.fromkeys(str(step.record.get("model_id") or "") for step in steps)
+    alike: list[Alike] = [
+        ({"principle": name}, f"All under {name}", ":material/gavel:")
+        for name in list(principles)[:_MOST_ALIKE]
+    ]
+    return alike + [
+        ({"model": name}, f"All of {name}", ":material/smart_toy:")
+        for name in list(models)[:_MOST_ALIKE]
+        if name
+    ]
 
 
 def _is_held(chain: ChainView, step: StepView) -> bool:

@@ -10,6 +10,7 @@ from cai_core.errors import CaiError
 from cai_core.evaluation.label_traits import ExaminedLabel
 from cai_core.jobs.label_study import LabelStudy, list_answers
 from cai_core.pipeline.label_answers import read_prob_first
+from cai_core.pipeline.replay_targets import build_label_target
 from cai_core.records import Verdict
 from cai_core.workspace.rows import Row
 from ui.explorer_transcript import STYLE, build_facts
@@ -19,11 +20,13 @@ from ui.labels_list import build_facts as build_badges
 from ui.labels_list import is_held
 from ui.labels_words import build_verdict
 from ui.look import build_badge, build_card, build_error, escape
+from ui.replay import forget_replay, replay_button, show_replay
 
 
 def close_comparison() -> None:
-    """Take the comparison out of the address."""
+    """Take the comparison out of the address, and its replay."""
     st.query_params.pop(LABEL, None)
+    forget_replay()
 
 
 @st.dialog("Comparison", width=1000, position="right", on_dismiss=close_comparison)
@@ -127,12 +130,21 @@ def _show_answers(study: LabelStudy, one: ExaminedLabel) -> None:
     except CaiError as error:
         st.html(build_error("The answers cannot be read", str(error)))
         return
+    _show_replay(study, one, rows)
     if not rows:
         words = "Nobody was asked." if one.label.label_source != "feedback-model" else "No answers."
         st.html(f'<div class="cai-quiet">{words}</div>')
         return
     st.html('<h2 class="cai-part">The feedback model’s answers</h2>')
     st.html(build_answers(rows, study.recipe.least_mass))
+
+
+def _show_replay(study: LabelStudy, one: ExaminedLabel, rows: Sequence[Row]) -> None:
+    st.html('<h2 class="cai-part">Replay</h2>')
+    run = study.run
+    target = build_label_target(run.run_id, run.kind, one.place, one.label, rows)
+    replay_button(target, at="labels")
+    show_replay(target, show_harmful=True)
 
 
 def build_answers(rows: Sequence[Row], least_mass: float) -> str:
