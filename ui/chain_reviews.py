@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from cai_core.actions.reviews import MAX_REASON, review_critique, undo_review
+from cai_core.actions.reviews import review_critique, undo_review
 from cai_core.errors import CaiError
 from cai_core.records import AccessRole, CritiqueVerdict
 from cai_core.workspace.index.reviews import CritiqueReview
+from cai_core.workspace.review_critiques import CritiqueVote
+from cai_core.workspace.review_fields import MAX_REASON
+from cai_core.workspace.review_votes import list_revisions
 from ui import services
 from ui.constitution_address import describe_time
-from ui.look import build_badge, build_error, escape
+from ui.look import build_badge, build_card, build_error, escape
 
 VERDICTS = {
     CritiqueVerdict.RIGHT: "Right",
@@ -20,7 +23,7 @@ VERDICTS = {
     CritiqueVerdict.WRONG: "Wrong",
     CritiqueVerdict.NOT_NEEDED: "Not needed",
 }
-_HELP = {
+VERDICT_HELP = {
     CritiqueVerdict.RIGHT: "It says what is so: a problem that is there, or that there is none.",
     CritiqueVerdict.PARTLY: "Some of it is so; some is not, or is missing.",
     CritiqueVerdict.WRONG: "It misses a problem, makes one up, or names another.",
@@ -75,13 +78,17 @@ def review_fields(
         latest: see `find_latest`.
     """
     may = services.actor().role.includes(AccessRole.REVIEWER)
-    if not said and not may:
+    revisions = list_revisions(services.workspace(), chain)
+    texts = [one for one in revisions if one.round == round_]
+    if not said and not texts and not may:
         return
     place = f"{chain}_{round_}"
     own = next((one for one in said if one.reviewer == services.actor().name), None)
     with st.container(key=f"review_box_{place}", gap="xsmall"):
         if said:
             st.html("".join(build_review(one) for one in said))
+        for own_text in texts:
+            st.html(_build_revision(own_text))
         if may:
             with st.container(
                 horizontal=True, vertical_alignment="center", gap="small", key=f"review_row_{place}"
@@ -106,6 +113,12 @@ def build_review(review: CritiqueReview) -> str:
     )
 
 
+def _build_revision(vote: CritiqueVote) -> str:
+    """What a person would have the revision say, as HTML."""
+    badge = f'<span class="cai-quiet">{escape(vote.reviewer)}</span>'
+    return build_card("revision", "A person’s revision", escape(vote.revision), badges=badge)
+
+
 def _buttons(
     chain: str, run: str, round_: int, own: CritiqueReview | None, *, with_keys: bool
 ) -> None:
@@ -124,7 +137,7 @@ def _buttons(
             key=f"review_{verdict.name.lower()}_{place}",
             type="primary" if chosen else "secondary",
             shortcut=str(number) if with_keys else None,
-            help=_HELP[verdict],
+            help=VERDICT_HELP[verdict],
             on_click=_review,
             args=(chain, run, round_, verdict, own.review if own else None),
         )

@@ -10,6 +10,7 @@ from cai_core.jobs.label_study import LabelStudy
 from ui.constitution_address import build_key
 from ui.labels_address import show_examples
 from ui.labels_charts import show_charts
+from ui.labels_votes import show_votes
 from ui.labels_words import Figure, build_figure, describe_rate, list_figures
 from ui.look import build_card, escape, escape_markdown
 from ui.runs_words import build_table
@@ -26,20 +27,23 @@ def show_quality(study: LabelStudy, *, beside: str) -> None:
     Args:
         beside: id of the run that it is compared with, or empty.
     """
-    quality = study.quality
-    several = any(one.by_principle for one in study.examined)
     for words in study.unread:
         st.html(build_card("note", "Left out", escape(words)))
+    listed, study = study, show_votes(study)
+    # The list of comparisons goes by the truths that the page came with.
+    led = study is listed
+    quality = study.quality
+    several = any(one.by_principle for one in study.examined)
     with st.container(horizontal=True, key="label_figures"):
         for figure in list_figures(quality, beside=bool(beside), several=several):
-            _show_figure(study, figure)
+            _show_figure(study, figure, led=led)
     show_charts(quality, study.run.run_id)
-    _show_principles(study, quality)
+    _show_principles(study, quality, led=led)
     if quality.principle_kappas:
         _show_kappas(quality)
 
 
-def _show_figure(study: LabelStudy, figure: Figure) -> None:
+def _show_figure(study: LabelStudy, figure: Figure, *, led: bool) -> None:
     with st.container(gap=None, key=f"figure_{figure.key}"):
         st.html(build_figure(figure))
         if figure.chosen is None:
@@ -54,13 +58,13 @@ def _show_figure(study: LabelStudy, figure: Figure) -> None:
             words if count else "No examples",
             key=f"examples_{figure.key}",
             type="tertiary",
-            disabled=not count,
+            disabled=not count or ("wrong" in figure.chosen.only and not led),
             on_click=show_examples,
             args=(figure.chosen,),
         )
 
 
-def _show_principles(study: LabelStudy, quality: LabelQuality) -> None:
+def _show_principles(study: LabelStudy, quality: LabelQuality, *, led: bool) -> None:
     if not quality.principles:
         return
     st.html('<h2 class="cai-part">By principle</h2>')
@@ -84,7 +88,7 @@ def _show_principles(study: LabelStudy, quality: LabelQuality) -> None:
                     f"{wrong:,} disagree",
                     key=build_key("principle_wrong", one.principle),
                     type="tertiary",
-                    disabled=not wrong,
+                    disabled=not (wrong and led),
                     on_click=show_examples,
                     args=(chosen,),
                 )

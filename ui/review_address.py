@@ -1,4 +1,4 @@
-"""The review page's address: which queue, which view of it, which comparison, what is picked."""
+"""The review page's address: which queue, which view of it, which item, what is picked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ QUEUE, VIEW, TAB, ITEM, PICK, LAST = "queue", "view", "tab", "item", "pick", "la
 WHO, PART, BIN = "who", "part", "bin"
 # Of a queue that is being made, besides the names of `labels_address`.
 NEW, WIDTH, OVERLAP, OPEN, NAME = "new", "width", "overlap", "open", "name"
+# In the place of NEW's 1: the queue is of critiques.
+CRITIQUES = "critiques"
 _NUMBER = re.compile(r"[0-9]{1,6}")
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 from cai_core.evaluation.label_traits import CONFIDENCE_BINS, find_confidence_bin
-from cai_core.evaluation.review_agreement import Agreement, measure_agreement
+from cai_core.evaluation.review_agreement import Agreement
+from cai_core.evaluation.review_pairs import Pairs
 from cai_core.jobs.label_study import LabelStudy
 from cai_core.workspace.review_votes import Vote, VoteChoice
 from ui.constitution_address import build_key, describe_count
 from ui.explorer_links import show_link
 from ui.labels_words import Figure, build_figure, describe_rate
 from ui.look import build_badge, build_card, escape
-from ui.review_address import BIN, PART, WHO, change, find_label_place, read, read_number
+from ui.review_address import BIN, PART, change, find_label_place, read, read_number
 from ui.review_charts import show_charts
-from ui.review_data import QueueView
+from ui.review_data import QueueView, load_agreement
+from ui.review_reviewers import choose_reviewers
 from ui.review_words import describe_ai, describe_choice, describe_kappa
 from ui.runs_words import build_table
 
@@ -27,15 +30,10 @@ _PROMPT = 160
 
 def show_agreement(view: QueueView, study: LabelStudy) -> None:
     """Render the view."""
-    names = sorted({vote.reviewer for vote in view.votes})
-    if not names:
-        st.html('<div class="cai-empty"><b>No votes yet.</b> Agreement shows with the first.</div>')
+    chosen = choose_reviewers(view)
+    if chosen is None:
         return
-    asked = read(WHO).split(",")
-    chosen = [name for name in names if build_key("", name)[1:] in asked]
-    if len(names) > 1:
-        _show_reviewer_filter(names, chosen)
-    told = measure_agreement(view.votes, study.examined, reviewers=chosen)
+    told = load_agreement(view, study, chosen)
     st.html(f'<div class="cai-numbers">{"".join(map(build_figure, _list_figures(told)))}</div>')
     if told.unknown:
         words = (
@@ -45,24 +43,6 @@ def show_agreement(view: QueueView, study: LabelStudy) -> None:
     show_charts(told, view.queue.queue_id)
     _show_tables(told)
     _show_rows(view, study, told, chosen)
-
-
-def _show_reviewer_filter(names: Sequence[str], chosen: Sequence[str]) -> None:
-    st.session_state["review_who"] = list(chosen)
-    st.pills(
-        "Reviewers",
-        names,
-        selection_mode="multi",
-        key="review_who",
-        help="None chosen: everybody.",
-        on_change=lambda: change(
-            {
-                WHO: ",".join(build_key("", name)[1:] for name in st.session_state["review_who"]),
-                PART: "",
-                BIN: "",
-            }
-        ),
-    )
 
 
 def _list_figures(told: Agreement) -> list[Figure]:
@@ -116,13 +96,7 @@ def _show_tables(told: Agreement) -> None:
             for part in told.principles[:_MOST_ROWS]
         ]
         st.html(build_table(["principle", "agree with the AI label", "kappa"], rows))
-    if told.pairs:
-        st.html('<h2 class="cai-part">Between reviewers</h2>')
-        rows = [
-            [one, other, describe_kappa(kappa) if kappa else f"not defined (n = {n:,})"]
-            for (one, other), (n, kappa) in list(told.pairs.items())[:_MOST_ROWS]
-        ]
-        st.html(build_table(["reviewer", "and", "kappa"], rows))
+    show_pairs(told.pairs)
     st.html('<h2 class="cai-part">Reviewers</h2>')
     rows = [
         [
@@ -138,6 +112,29 @@ def _show_tables(told: Agreement) -> None:
     ]
     head = ["reviewer", "votes", "discarded", "median time", "the left one, of A or B"]
     st.html(build_table([*head, "looks at harmful text", "agree with the AI label"], rows))
+
+
+def show_pairs(pairs: Pairs) -> None:
+    """Render the kappa of each two reviewers, where there are two."""
+    if not pairs:
+        return
+    st.html('<h2 class="cai-part">Between reviewers</h2>')
+    rows = [
+        [one, other, describe_kappa(kappa) if kappa else f"not defined (n = {n:,})"]
+        for (one, other), (n, kappa) in list(pairs.items())[:_MOST_ROWS]
+    ]
+    st.html(build_table(["reviewer", "and", "kappa"], rows))
+
+
+def group_votes(
+    view: QueueView, items: Sequence[str], reviewers: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Item → the votes on it, of these reviewers or of all where there are none."""
+    grouped: dict[str, list[Any]] = {item: [] for item in items}
+    for vote in view.votes:
+        if vote.item in grouped and (not reviewers or vote.reviewer in reviewers):
+            grouped[vote.item].append(vote)
+    return grouped
 
 
 def _show_rows(
@@ -165,13 +162,10 @@ def _show_rows(
         st.html(f'<div class="cai-quiet">{words}</div>')
     if not comparisons:
         st.html('<div class="cai-quiet">None.</div>')
-    for comparison in comparisons[:_MOST_ROWS]:
-        votes = [
-            vote
-            for vote in view.votes
-            if vote.comparison == comparison and (not reviewers or vote.reviewer in reviewers)
-        ]
-        _show_row(study, view.queue.run, comparison, votes, told)
+    votes = group_votes(view, comparisons[:_MOST_ROWS], reviewers)
+    among = {row.comparison for row in told.disputed if row.among}
+    for comparison, some in votes.items():
+        _show_row(study, view.queue.run, comparison, some, among=comparison in among)
     if (more := len(comparisons) - _MOST_ROWS) > 0:
         st.html(f'<div class="cai-quiet">and {more:,} more</div>')
 
@@ -197,14 +191,13 @@ def _choose_rows(
 
 
 def _show_row(
-    study: LabelStudy, run: str, comparison: str, votes: Sequence[Vote], told: Agreement
+    study: LabelStudy, run: str, comparison: str, votes: Sequence[Vote], *, among: bool
 ) -> None:
     one = study.examined[study.by_id[comparison]]
     prompt = " ".join(one.label.conversation[-1].content.split())
     short = prompt if len(prompt) <= _PROMPT else f"{prompt[:_PROMPT]}…"
-    among = {row.comparison for row in told.disputed if row.among}
     said = " · ".join(f"{vote.reviewer}: {describe_choice(vote)}" for vote in votes)
-    badge = build_badge("reviewers disagree") if comparison in among else ""
+    badge = build_badge("reviewers disagree") if among else ""
     with st.container(key=build_key("review_row", comparison), gap=None):
         show_link(find_label_place(run, comparison), short or "(an empty prompt)")
         st.html(

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from cai_core.actions.vote_files import export_votes, import_votes
 from cai_core.errors import CaiError
-from cai_core.evaluation.review_agreement import measure_agreement
-from cai_core.evaluation.review_export import VoteFormat, VotesRead, build_votes_card
+from cai_core.evaluation.review_critique_export import CritiqueFormat
+from cai_core.evaluation.review_export import VoteFormat, VotesRead
 from cai_core.jobs.label_study import LabelStudy
 from cai_core.pipeline.human_labels import Disputed
 from cai_core.records import AccessRole
+from cai_core.workspace.review_queues import QueueKind
 from ui import services
 from ui.constitution_address import describe_count
 from ui.look import build_card, build_error, escape
 from ui.review_data import QueueView
 from ui.runs_words import build_table
 
-_FILES: tuple[tuple[str, VoteFormat, Disputed, str, str], ...] = (
-    ("JSONL", "jsonl", "drop", "jsonl", "application/jsonl"),
-    ("CSV", "csv", "drop", "csv", "text/csv"),
-    ("Human labels, disputed left out", "human", "drop", "human.jsonl", "application/jsonl"),
-    ("Human labels, disputed as ties", "human", "tie", "human-ties.jsonl", "application/jsonl"),
-)
+# Label, format, what becomes of disputed ones, the file's ending and its kind.
+_File = tuple[str, VoteFormat | CritiqueFormat, Disputed, str, str]
+_JSONL, _CSV = "application/jsonl", "text/csv"
+_FILES: dict[QueueKind, tuple[_File, ...]] = {
+    "comparisons": (
+        ("JSONL", "jsonl", "drop", "jsonl", _JSONL),
+        ("CSV", "csv", "drop", "csv", _CSV),
+        ("Human labels, disputed left out", "human", "drop", "human.jsonl", _JSONL),
+        ("Human labels, disputed as ties", "human", "tie", "human-ties.jsonl", _JSONL),
+    ),
+    "critiques": (
+        ("JSONL", "jsonl", "drop", "jsonl", _JSONL),
+        ("CSV", "csv", "drop", "csv", _CSV),
+        ("People’s revisions, to fine-tune on", "sft", "drop", "sft.jsonl", _JSONL),
+    ),
+}
 _READ, _UPLOAD = "review_import_read", "review_upload"
 _MOST_REFUSED = 100
 
@@ -31,7 +44,7 @@ def show_files(view: QueueView, study: LabelStudy | None) -> None:
     """Render the view.
 
     Args:
-        study: of the queue's run; None where that is gone.
+        study: of the run of a queue of comparisons; None where that is gone.
     """
     _show_export(view, study)
     _show_import(view)
@@ -46,36 +59,39 @@ def _show_export(view: QueueView, study: LabelStudy | None) -> None:
     st.html(
         f'<div class="cai-quiet">{describe_count(len(view.votes), "vote")}, discards too.</div>'
     )
-    for number, (name, format, disputed, ending, mime) in enumerate(_FILES):
+    for number, (name, format, disputed, ending, mime) in enumerate(_FILES[queue.kind]):
+
+        def export(
+            part: int, format: VoteFormat | CritiqueFormat = format, disputed: Disputed = disputed
+        ) -> bytes | str:
+            return export_votes(
+                actor,
+                workspace,
+                queue=queue.queue_id,
+                format=format,
+                study=study,
+                disputed=disputed,
+            )[part]
+
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
                 name,
-                lambda format=format, disputed=disputed: export_votes(
-                    actor, workspace, queue=queue.queue_id, format=format, disputed=disputed
-                )[0],
+                partial(export, 0),
                 file_name=f"{queue.queue_id}-votes.{ending}",
                 mime=mime,
                 on_click="ignore",
                 disabled=not may or not view.votes,
-                help=None if may else "Ask an admin for the role reviewer.",
+                help=services.explain(AccessRole.REVIEWER) or None,
                 key=f"review_download_{number}",
             )
             st.download_button(
                 f"Data card of {name}",
-                lambda format=format, disputed=disputed: build_votes_card(
-                    queue,
-                    view.votes,
-                    format,
-                    agreement=None
-                    if study is None
-                    else measure_agreement(view.votes, study.examined),
-                    disputed=disputed,
-                ),
+                partial(export, 1),
                 file_name=f"{queue.queue_id}-votes.{ending}.md",
                 mime="text/markdown",
                 type="tertiary",
                 on_click="ignore",
-                disabled=not view.votes,
+                disabled=not may or not view.votes,
                 key=f"review_card_{number}",
             )
 
@@ -83,7 +99,8 @@ def _show_export(view: QueueView, study: LabelStudy | None) -> None:
 def _show_import(view: QueueView) -> None:
     st.html('<h2 class="cai-part">Import</h2>')
     if not services.actor().role.includes(AccessRole.EDITOR):
-        words = "Importing others’ votes takes the role editor. Ask an admin for it."
+        why = services.explain(AccessRole.EDITOR)
+        words = f"Importing others’ votes takes the role editor. {why}"
         st.html(build_card("note", "Not yours to import", words, slim=True))
         return
     file = st.file_uploader("An export of this queue’s votes", ["jsonl", "csv"], key=_UPLOAD)
@@ -118,6 +135,15 @@ def _show_read(name: str, read: VotesRead) -> None:
 
 
 def _show_use(view: QueueView) -> None:
+    if view.queue.kind == "critiques":
+        st.html('<h2 class="cai-part">Use the votes</h2>')
+        st.html(
+            '<div class="cai-quiet">A person’s revision stands beside the model’s; the chain is '
+            "not changed. The export to fine-tune on has a conversation a line that ends in the "
+            "person’s text, in the form that fine-tuning takes; prompts that are held out are left "
+            "out. Verdicts count in a constitution’s view Effect, too.</div>"
+        )
+        return
     st.html('<h2 class="cai-part">Use the votes in a recipe</h2>')
     st.html(
         '<div class="cai-quiet">In the plan of a reward model or DPO run on these labels. The run '

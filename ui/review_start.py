@@ -1,4 +1,4 @@
-"""The review page's start: every queue with its progress, and the way to a new one."""
+"""The review page's start: every queue with its progress, and the ways to a new one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from collections import Counter
 
 import streamlit as st
 
+from cai_core.evaluation.label_traits import TRAITS, LabelFilter
 from cai_core.evaluation.review_queue import count_done
+from cai_core.records import AccessRole
+from cai_core.workspace.index.comparison_views import ComparisonFilter
+from cai_core.workspace.index.views import RoundFilter
 from cai_core.workspace.review_queues import ReviewQueue, list_queues
 from ui import services
 from ui.constitution_address import describe_count, describe_time
+from ui.explorer_filter import build_params
+from ui.labels_address import RUN, build_label_params
 from ui.labels_data import list_runs
 from ui.look import build_card, escape
-from ui.review_address import NEW, QUEUE, go, go_to_view
+from ui.review_address import CRITIQUES, NEW, QUEUE, REVIEW_PAGE, go, go_to_view
 from ui.review_data import load_view
-from ui.review_words import build_bar, build_queue_head, describe_progress
+from ui.review_words import build_bar, build_queue_head, describe_progress, get_thing
+
+_NEEDS_RUN = "Choose one run first: a queue is of one run’s comparisons."
 
 
 def show_start() -> None:
@@ -22,37 +30,100 @@ def show_start() -> None:
     queues, unread = list_queues(services.workspace())
     for words in unread:
         st.html(build_card("note", "Left out", escape(words)))
-    if not list_runs() and not queues:
-        st.html(
-            '<div class="cai-empty"><b>Nothing to review yet.</b> A run of the kind “Preference '
-            "labels” makes comparisons; people review them here, in queues.</div>"
-        )
-        return
     if not queues:
         st.html(
-            '<div class="cai-empty"><b>No queues yet.</b> A queue is a set of comparisons that '
-            "people judge: all that a filter finds, or a random sample of them.</div>"
+            '<div class="cai-empty"><b>No queues yet.</b> A queue is a set of comparisons or '
+            "critiques that people judge: all that a filter finds, or a random sample of "
+            "them.</div>"
         )
-    st.button(
-        "Make a queue",
-        key="review_new",
-        type="primary",
-        icon=":material/add:",
-        disabled=not list_runs(),
-        on_click=go,
-        kwargs={NEW: "1"},
-    )
+    refused = services.explain(AccessRole.REVIEWER)
+    with st.container(horizontal=True):
+        st.button(
+            "Make a queue of comparisons",
+            key="review_new",
+            type="primary",
+            icon=":material/add:",
+            disabled=bool(refused) or not list_runs(),
+            help=refused
+            or (
+                None if list_runs() else "A run of the kind “Preference labels” makes comparisons."
+            ),
+            on_click=go,
+            kwargs={NEW: "1"},
+        )
+        st.button(
+            "Make a queue of critiques",
+            key="review_new_critiques",
+            type="primary" if not list_runs() else "secondary",
+            icon=":material/add:",
+            disabled=bool(refused),
+            help=refused or None,
+            on_click=go,
+            kwargs={NEW: CRITIQUES},
+        )
     for queue in queues:
         _show_row(queue)
 
 
+def review_these_button(
+    chosen: RoundFilter | LabelFilter | ComparisonFilter,
+    *,
+    key: str,
+    run: str = "",
+    found: int | None = None,
+) -> None:
+    """Render “Review these”: the form of a new queue with this filter in its address.
+
+    Nothing is rendered for who may not review. Not for callbacks and fragments: it leaves the page.
+
+    Args:
+        chosen: of critiques (RoundFilter) or of comparisons.
+        key: of the button.
+        run: the label run, for a LabelFilter; a ComparisonFilter names its own.
+        found: how many match; None where that is not known.
+    """
+    if not services.actor().role.includes(AccessRole.REVIEWER):
+        return
+    params = build_review_params(chosen, run)
+    if st.button(
+        "Review these",
+        key=key,
+        icon=":material/how_to_reg:",
+        disabled=params is None or found == 0,
+        help=_NEEDS_RUN if params is None else "Make a queue of them that people judge.",
+    ):
+        st.switch_page(REVIEW_PAGE, query_params=params)
+
+
+def build_review_params(
+    chosen: RoundFilter | LabelFilter | ComparisonFilter, run: str = ""
+) -> dict[str, str] | None:
+    """The address of the form for that filter; None where it names no run and needs one."""
+    if isinstance(chosen, RoundFilter):
+        return {NEW: CRITIQUES, **build_params(chosen)}
+    if isinstance(chosen, ComparisonFilter):
+        run = chosen.run
+        chosen = LabelFilter(
+            verdict=chosen.verdict if chosen.verdict != "pending" else "",
+            principle=chosen.principle,
+            source=chosen.source,
+            kind=chosen.kind,
+            only=tuple(one for one in TRAITS if one in chosen.traits),
+            confidence=chosen.confidence,
+            bias=chosen.bias,
+            text=chosen.text,
+        )
+    return {NEW: "1", RUN: run, **build_label_params(chosen)} if run else None
+
+
 def _show_row(queue: ReviewQueue) -> None:
     view = load_view(queue)
-    done = Counter(vote.reviewer for vote in view.votes if vote.verdict is not None)
+    done = Counter(vote.reviewer for vote in view.votes if not vote.discarded)
     reviewers = " · ".join(f"{name} {count:,}" for name, count in sorted(done.items()))
     pending = len(view.tabs["pending"])
-    mine = f"{describe_count(pending, 'comparison')} for you" if pending else "none left for you"
-    wanted = len(queue.comparisons) * queue.overlap
+    thing = get_thing(queue)
+    mine = f"{describe_count(pending, thing)} for you" if pending else "none left for you"
+    wanted = len(queue.items) * queue.overlap
     told = [describe_progress(queue, view.standing), mine]
     if reviewers:
         told.append(f"by {reviewers}")
@@ -61,7 +132,7 @@ def _show_row(queue: ReviewQueue) -> None:
     with st.container(key=f"queue_row_{queue.queue_id}", gap="small"):
         st.html(
             build_queue_head(queue)
-            + build_bar(count_done(queue.comparisons, view.standing, queue.overlap), wanted)
+            + build_bar(count_done(queue.items, view.standing, queue.overlap), wanted)
             + f'<div class="cai-quiet">{escape(" · ".join(told))}</div>'
         )
         with st.container(horizontal=True):

@@ -9,7 +9,8 @@ from cai_core.evaluation.label_traits import ExaminedLabel
 from cai_core.evaluation.review_queue import Standing, count_done
 from cai_core.records import Verdict
 from cai_core.workspace.review_queues import ReviewQueue
-from cai_core.workspace.review_votes import Vote, VoteChoice
+from cai_core.workspace.review_votes import AnyVote, Vote, VoteChoice
+from ui.chain_reviews import VERDICTS
 from ui.look import build_badge, escape
 
 # The colour of human review, in both themes; in charts too.
@@ -43,7 +44,7 @@ STYLE = """<style>
 .st-key-review_picks > *, .st-key-review_moves > * { flex: 1 1 9rem; min-width: 0; }
 .st-key-review_picks button, .st-key-review_moves button { width: 100%; }
 .st-key-review_charts > * { flex: 1 1 20rem; min-width: 0; }
-.st-key-review_fields > * { flex: 1 1 11rem; min-width: 0; }
+.st-key-review_fields > *, .st-key-review_how_fields > * { flex: 1 1 11rem; min-width: 0; }
 </style>"""
 
 
@@ -62,23 +63,33 @@ def build_bar(done: int, wanted: int) -> str:
 
 def describe_progress(queue: ReviewQueue, standing: Standing) -> str:
     """Votes there are, of those wanted."""
-    done = count_done(queue.comparisons, standing, queue.overlap)
-    return f"{done:,} of {len(queue.comparisons) * queue.overlap:,} votes"
+    done = count_done(queue.items, standing, queue.overlap)
+    return f"{done:,} of {len(queue.items) * queue.overlap:,} votes"
 
 
-def build_queue_head(queue: ReviewQueue) -> str:
-    """A queue's name, and how it is reviewed, as badges."""
-    badges = [build_badge("blind" if queue.blind else "open", quiet=True)]
+def get_thing(queue: ReviewQueue) -> str:
+    """What a queue is made of, in the singular."""
+    return queue.kind.removesuffix("s")
+
+
+def build_queue_head(queue: ReviewQueue, *, told: bool = False) -> str:
+    """A queue's name, and how it is reviewed, as badges.
+
+    Args:
+        told: say what a blind queue was chosen by, too: a principle or an AI label, perhaps.
+    """
+    badges = [build_badge(queue.kind), build_badge("blind" if queue.blind else "open", quiet=True)]
     if queue.width is not None:
-        words = f"sample of {len(queue.comparisons):,} of {queue.population:,}"
+        words = f"sample of {len(queue.items):,} of {queue.population:,}"
         badges.append(build_badge(words, quiet=True))
     if queue.overlap > 1:
         badges.append(build_badge(f"{queue.overlap} reviewers each", quiet=True))
-    if queue.selection:
+    if queue.selection and (told or not queue.blind):
         badges.append(f'<span class="cai-quiet">{escape(queue.selection)}</span>')
+    of = f"of the run {queue.run}" if queue.run else "of several runs"
     return (
         f'<div class="cai-queue"><b>{escape(queue.name)}</b>{"".join(badges)}'
-        f'<span class="cai-quiet">of the run {escape(queue.run)}</span></div>'
+        f'<span class="cai-quiet">{escape(of)}</span></div>'
     )
 
 
@@ -94,17 +105,19 @@ def describe_ai(one: ExaminedLabel) -> str:
     return words
 
 
-def describe_choice(vote: Vote) -> str:
-    """What a vote says, in a sentence."""
-    return CHOICES[vote.choice]
+def describe_choice(vote: AnyVote) -> str:
+    """What a vote says, in a word or two."""
+    if isinstance(vote, Vote):
+        return CHOICES[vote.choice]
+    return "discarded" if vote.verdict is None else VERDICTS[vote.verdict].lower()
 
 
-def build_votes(votes: Iterable[Vote], *, me: str = "") -> str:
-    """Who says what of a comparison, and why, as HTML."""
+def build_votes(votes: Iterable[AnyVote], *, me: str = "") -> str:
+    """Who says what, and why, as HTML."""
     return "".join(_build_vote(vote, me) for vote in votes)
 
 
-def _build_vote(vote: Vote, me: str) -> str:
+def _build_vote(vote: AnyVote, me: str) -> str:
     who = "You" if vote.reviewer == me else vote.reviewer
     badges = build_badge("not blind", quiet=True) if not vote.blind else ""
     if vote.imported_by is not None:

@@ -9,8 +9,8 @@ from cai_core.actions.check import require
 from cai_core.errors import CaiError
 from cai_core.records import AccessRole, Actor, CritiqueVerdict
 from cai_core.workspace.events import Topic, append_event
-
-MAX_REASON = 4000
+from cai_core.workspace.review_critiques import REVIEW, UNDO_REVIEW
+from cai_core.workspace.review_fields import MAX_REASON, clean_text
 
 
 def review_critique(
@@ -44,9 +44,7 @@ def review_critique(
     if verdict not in list(CritiqueVerdict):
         known = ", ".join(CritiqueVerdict)
         raise CaiError(f"{verdict!r} is no verdict on a critique. Choose one of {known}.")
-    text = reason.strip()
-    if len(text) > MAX_REASON:
-        raise CaiError(f"The reason has {len(text)} characters. Shorten it to {MAX_REASON}.")
+    text = clean_text(reason, "reason", MAX_REASON)
     review = uuid.uuid4().hex
     fields = {
         "review": review,
@@ -57,7 +55,7 @@ def review_critique(
         "reason": text,
         "blind": bool(blind),
     }
-    append_event(workspace, Topic.REVIEWS, actor, "review critique", fields)
+    append_event(workspace, Topic.REVIEWS, actor, REVIEW, fields)
     return review
 
 
@@ -79,7 +77,7 @@ def undo_review(
     if not review:
         raise CaiError("There is no review to take back. Review the critique first.")
     fields = {"chain": chain, "run": run, "round": round, "undone": review}
-    append_event(workspace, Topic.REVIEWS, actor, "undo review", fields)
+    append_event(workspace, Topic.REVIEWS, actor, UNDO_REVIEW, fields)
 
 
 def _check_round(round: int) -> None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from cai_core.actions.check import require
 from cai_core.errors import CaiError, WorkspaceError
 from cai_core.evaluation.review_agreement import measure_agreement
+from cai_core.evaluation.review_critique_export import (
+    CritiqueFormat,
+    build_critiques_card,
+    build_critiques_file,
+)
+from cai_core.evaluation.review_critiques import measure_critiques
 from cai_core.evaluation.review_export import (
     VoteFormat,
     VotesRead,
@@ -20,7 +27,8 @@ from cai_core.records import AccessRole, Actor
 from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.files import replace_file
 from cai_core.workspace.review_queues import ReviewQueue, load_queue
-from cai_core.workspace.review_votes import IMPORT, read_votes
+from cai_core.workspace.review_rounds import load_texts
+from cai_core.workspace.review_votes import IMPORT, read_critique_votes, read_votes, read_words
 
 # More in one line of the journal would be slow to read back.
 _VOTES_AN_EVENT = 500
@@ -31,13 +39,14 @@ def export_votes(
     workspace: Path,
     *,
     queue: str,
-    format: VoteFormat,
+    format: VoteFormat | CritiqueFormat,
     study: LabelStudy | None = None,
     disputed: Disputed = "drop",
 ) -> tuple[bytes, str]:
     """A queue's votes as a file, and the data card of it; journalled.
 
     Args:
+        format: `human` is of comparisons alone, `sft` of critiques.
         study: of the queue's run, for what the card says of the agreement; None leaves that out.
         disputed: see `settle_people`; of the format `human` alone.
 
@@ -47,11 +56,16 @@ def export_votes(
         WorkspaceError: no such queue.
     """
     require(actor, AccessRole.REVIEWER, "export votes")
-    held, votes = load_queue(workspace, queue), read_votes(workspace, queue)
-    file = build_votes_file(votes, format, disputed=disputed)
-    agreement = None if study is None else measure_agreement(votes, study.examined)
-    card = build_votes_card(held, votes, format, agreement=agreement, disputed=disputed)
-    fields = {"queue": queue, "run": held.run, "format": format, "votes": len(votes)}
+    held = load_queue(workspace, queue)
+    if held.kind == "critiques":
+        file, card, count = _export_critiques(workspace, held, cast(CritiqueFormat, format))
+    else:
+        votes, wanted = read_votes(workspace, queue), cast(VoteFormat, format)
+        file = build_votes_file(votes, wanted, disputed=disputed)
+        agreement = None if study is None else measure_agreement(votes, study.examined)
+        card = build_votes_card(held, votes, wanted, agreement=agreement, disputed=disputed)
+        count = len(votes)
+    fields = {"queue": queue, "run": held.run, "format": format, "votes": count}
     append_event(workspace, Topic.LAUNCHES, actor, "export votes", fields)
     return file, card
 
@@ -61,7 +75,7 @@ def export_votes_to(
     workspace: Path,
     *,
     queue: str,
-    format: VoteFormat,
+    format: VoteFormat | CritiqueFormat,
     out: Path,
     disputed: Disputed = "drop",
 ) -> Path:
@@ -104,7 +118,7 @@ def import_votes(
     """
     require(actor, AccessRole.EDITOR, "import votes")
     held = load_queue(workspace, queue)
-    read = parse_votes(content, held, read_votes(workspace, queue))
+    read = parse_votes(content, held, read_words(workspace, queue))
     for start in range(0, len(read.votes), _VOTES_AN_EVENT):
         some = read.votes[start : start + _VOTES_AN_EVENT]
         fields = {"queue": queue, "file": file, "votes": [vote.as_dict() for vote in some]}
@@ -112,8 +126,21 @@ def import_votes(
     return read
 
 
+def _export_critiques(
+    workspace: Path, queue: ReviewQueue, format: CritiqueFormat
+) -> tuple[bytes, str, int]:
+    votes = read_critique_votes(workspace, queue.queue_id)
+    edited = [queue.by_item[vote.item] for vote in votes if vote.revision]
+    texts = load_texts(workspace, dict.fromkeys(edited)) if format == "sft" else {}
+    file = build_critiques_file(queue, votes, format, texts)
+    measured = measure_critiques(votes, queue.rounds)
+    return file, build_critiques_card(queue, votes, format, measured, texts), len(votes)
+
+
 def _find_study(workspace: Path, queue: ReviewQueue) -> LabelStudy | None:
     """What is known of the labels; votes outlive the run that they are about."""
+    if queue.kind != "comparisons":
+        return None
     try:
         return load_study(workspace / "runs" / queue.run)
     except CaiError:

@@ -9,13 +9,14 @@ from typing import get_args
 
 from cai_core.actions.vote_files import export_votes_to, import_votes
 from cai_core.errors import ImportFormatError
+from cai_core.evaluation.review_critique_export import CRITIQUE_FORMATS, CritiqueFormat
 from cai_core.evaluation.review_export import MAX_FILE_BYTES, VOTE_FORMATS, VoteFormat
-from cai_core.evaluation.review_queue import build_standing, count_done
+from cai_core.evaluation.review_queue import build_tally_standing, count_done
 from cai_core.pipeline.human_labels import Disputed
 from cai_core.records import LOCAL_ACTOR
 from cai_core.workspace.files import get_workspace
 from cai_core.workspace.review_queues import list_queues
-from cai_core.workspace.review_votes import read_votes
+from cai_core.workspace.review_votes import read_tally
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "reviews",
         help="list review queues, export or import people's votes",
-        description="List review queues, export or import people's votes on comparisons.",
+        description="List review queues, export or import people's votes.",
     )
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = commands.add_parser("list", help="every queue, and how far it has come")
@@ -33,8 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     export.add_argument("file", type=Path, metavar="FILE")
     export.add_argument(
         "--format",
-        choices=VOTE_FORMATS,
-        help="left out: by the file's ending, .csv or else JSONL; human: as label recipes take it",
+        choices=tuple(dict.fromkeys((*VOTE_FORMATS, *CRITIQUE_FORMATS))),
+        help="left out: by the file's ending, .csv or else JSONL; human: as label recipes take it; "
+        "sft: people's revisions, to fine-tune on",
     )
     export.add_argument(
         "--disputed",
@@ -55,11 +57,12 @@ def run_list(args: argparse.Namespace) -> int:
     workspace = get_workspace()
     queues, unread = list_queues(workspace)
     for queue in queues:
-        standing = build_standing(read_votes(workspace, queue.queue_id), {})
-        done = count_done(queue.comparisons, standing, queue.overlap)
-        wanted = len(queue.comparisons) * queue.overlap
-        how = "blind" if queue.blind else "open"
-        print(f"{queue.queue_id}  {done}/{wanted} votes  {how}  {queue.name}  of {queue.run}")
+        standing = build_tally_standing(read_tally(workspace, queue.queue_id), {})
+        done = count_done(queue.items, standing, queue.overlap)
+        wanted = len(queue.items) * queue.overlap
+        how = f"{'blind' if queue.blind else 'open'}  {queue.kind}"
+        of = queue.run or "several runs"
+        print(f"{queue.queue_id}  {done}/{wanted} votes  {how}  {queue.name}  of {of}")
     for words in unread:
         print(words, file=sys.stderr)
     if not queues:
@@ -69,7 +72,9 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Write the file and its card; the exit status."""
-    format: VoteFormat = args.format or ("csv" if args.file.suffix.lower() == ".csv" else "jsonl")
+    format: VoteFormat | CritiqueFormat = args.format or (
+        "csv" if args.file.suffix.lower() == ".csv" else "jsonl"
+    )
     card = export_votes_to(
         LOCAL_ACTOR,
         get_workspace(),

@@ -1,6 +1,7 @@
 """`verify`: check the workspace's files themselves, without any index.
 
-Journals by their hash chains, rows by their ids, constitutions and prompt sets by their hashes.
+Journals by their hash chains, rows by their ids, constitutions, prompt sets and review queues by
+their hashes, votes by the queues that they name.
 One line a problem: where, what, and the fix.
 """
 
@@ -10,7 +11,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cai_core.constitution import load_constitution
@@ -32,6 +33,7 @@ from cai_core.workspace.journal import (
     verify_chain,
 )
 from cai_core.workspace.prompt_sets import get_prompt_set_path, read_prompt_sets
+from cai_core.workspace.review_check import ReviewTally, check_reviews
 from cai_core.workspace.rows import Row, build_row_id, parse_row
 from cai_core.workspace.runs import ROW_FILE, RowFile, Run, open_run
 from cai_core.workspace.versions import RESTORE, SAVE, get_version_path
@@ -48,6 +50,7 @@ class _Tally:
     late_bytes: int = 0
     constitutions: int = 0
     prompt_sets: int = 0
+    reviews: ReviewTally = field(default_factory=ReviewTally)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,7 +58,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "verify",
         help="check the workspace's files; exit 1 when one is not whole",
-        description="Check every journal, row, constitution and prompt set of CAI_WORKSPACE.",
+        description="Check every journal, row, constitution, prompt set and review queue of "
+        "CAI_WORKSPACE.",
     )
     parser.add_argument(
         "--head",
@@ -81,6 +85,7 @@ def run_verify(args: argparse.Namespace) -> int:
     problems += _show(_check_runs(workspace, tally))
     problems += _show(_check_constitutions(workspace, tally))
     problems += _show(_check_prompt_sets(workspace, tally))
+    problems += _show(check_reviews(workspace, tally.reviews))
     if args.export_head and journal_problems:
         print(f"{args.export_head}: not written, since the journals are not whole.")
     elif args.export_head:
@@ -91,10 +96,17 @@ def run_verify(args: argparse.Namespace) -> int:
         print(f"{workspace}: {tally.late_bytes} bytes written after a takeover are ignored")
     print(
         f"{workspace}: {tally.journals} journals, {tally.runs} runs, {tally.rows} rows, "
-        f"{tally.constitutions} constitution versions, {tally.prompt_sets} prompt set versions: "
-        f"{outcome}"
+        f"{tally.constitutions} constitution versions, {tally.prompt_sets} prompt set versions"
+        f"{_describe_reviews(tally.reviews)}: {outcome}"
     )
     return 1 if problems else 0
+
+
+def _describe_reviews(reviews: ReviewTally) -> str:
+    """Nothing where there are none, as in most workspaces."""
+    if not (reviews.queues or reviews.votes):
+        return ""
+    return f", {reviews.queues} review queues, {reviews.votes} votes in queues"
 
 
 def _show(problems: Iterator[str]) -> int:

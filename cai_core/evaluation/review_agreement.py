@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import median
+from types import MappingProxyType
 
 from cai_core.evaluation.kappa import Kappa, compute_kappa
 from cai_core.evaluation.label_traits import ExaminedLabel, find_confidence_bin
 from cai_core.evaluation.metrics import Rate, compute_clustered_rate
+from cai_core.evaluation.review_pairs import Pairs, compare_reviewers
 from cai_core.pipeline.human_labels import settle_verdict
 from cai_core.records import Verdict
 from cai_core.workspace.review_votes import Vote, VoteChoice
@@ -40,7 +41,7 @@ class ReviewerFacts:
     """What one reviewer did.
 
     Attributes:
-        votes, discarded: comparisons. exposed: looks at harmful text that was not blurred.
+        votes, discarded: comparisons. exposed: those whose harmful text they saw not blurred.
         seconds: median of a vote, None without votes.
         left: share of the votes for A or B that went to the response on the left.
         rate: agreement with the AI label.
@@ -108,13 +109,14 @@ class Agreement:
     kappa: Kappa | None
     principles: tuple[PartAgreement, ...]
     bins: tuple[PartAgreement, ...]
-    pairs: dict[tuple[str, str], tuple[int, Kappa | None]]
+    pairs: Pairs
     reviewers: tuple[ReviewerFacts, ...]
     over_time: tuple[TimePoint, ...]
     disputed: tuple[DisputedComparison, ...]
 
 
 _Judged = tuple[Vote, ExaminedLabel]
+_NO_LOOKS: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 def measure_agreement(
@@ -122,12 +124,14 @@ def measure_agreement(
     examined: Sequence[ExaminedLabel],
     *,
     reviewers: Collection[str] = (),
+    looks: Mapping[str, Collection[str]] = _NO_LOOKS,
 ) -> Agreement:
     """Measure a queue's votes, one a reviewer and comparison.
 
     Args:
         examined: the run's labels; a person's own label is no AI label and not compared with.
         reviewers: take the votes of these alone; empty takes all.
+        looks: reviewer → what they saw harmful text of; those of their votes count besides.
     """
     chosen = [vote for vote in votes if not reviewers or vote.reviewer in reviewers]
     known = {one.label.comparison_id: one for one in examined}
@@ -143,7 +147,10 @@ def measure_agreement(
         principles=_measure_principles(judged),
         bins=_measure_bins(judged),
         pairs=_compare_reviewers(given),
-        reviewers=tuple(_describe(who, placed) for who in sorted({v.reviewer for v, _ in placed})),
+        reviewers=tuple(
+            _describe(who, placed, looks.get(who, ()))
+            for who in sorted({vote.reviewer for vote, _ in placed})
+        ),
         over_time=_follow(judged),
         disputed=_list_disputed(given),
     )
@@ -190,26 +197,15 @@ def _measure_bins(judged: Iterable[_Judged]) -> tuple[PartAgreement, ...]:
     return tuple(_measure_part(str(number), some) for number, some in sorted(parts.items()))
 
 
-def _compare_reviewers(
-    given: Iterable[_Judged],
-) -> dict[tuple[str, str], tuple[int, Kappa | None]]:
-    """Comparisons in common, and the kappa; None where both always say one word."""
-    said: dict[str, dict[str, Verdict]] = defaultdict(dict)
-    groups: dict[str, str] = {}
-    for vote, one in given:
-        if vote.verdict is not None:
-            said[vote.comparison][vote.reviewer] = vote.verdict
-            groups[vote.comparison] = one.group
-    common: dict[tuple[str, str], list[tuple[str, Verdict, Verdict]]] = defaultdict(list)
-    for comparison, verdicts in said.items():
-        for first, second in combinations(sorted(verdicts), 2):
-            told = (groups[comparison], verdicts[first], verdicts[second])
-            common[(first, second)].append(told)
-    ranked = sorted(common.items(), key=lambda pair: (-len(pair[1]), pair[0]))
-    return {two: (len(told), compute_kappa(told)) for two, told in ranked}
+def _compare_reviewers(given: Iterable[_Judged]) -> Pairs:
+    return compare_reviewers(
+        (vote.comparison, one.group, vote.reviewer, vote.verdict)
+        for vote, one in given
+        if vote.verdict is not None
+    )
 
 
-def _describe(reviewer: str, placed: Iterable[_Judged]) -> ReviewerFacts:
+def _describe(reviewer: str, placed: Iterable[_Judged], looks: Collection[str]) -> ReviewerFacts:
     mine = [(vote, one) for vote, one in placed if vote.reviewer == reviewer]
     given = [(vote, one) for vote, one in mine if vote.verdict is not None]
     sided = [(vote, one) for vote, one in given if vote.choice in (VoteChoice.A, VoteChoice.B)]
@@ -217,7 +213,7 @@ def _describe(reviewer: str, placed: Iterable[_Judged]) -> ReviewerFacts:
         reviewer=reviewer,
         votes=len(given),
         discarded=len(mine) - len(given),
-        exposed=sum(vote.exposed for vote, _ in mine),
+        exposed=len({vote.comparison for vote, _ in mine if vote.exposed} | set(looks)),
         seconds=median(vote.seconds for vote, _ in given) if given else None,
         left=compute_clustered_rate(
             (one.group, vote.choice.value == vote.shown_first) for vote, one in sided

@@ -6,26 +6,24 @@ human         one line a comparison, `{"comparison_id", "verdict", "reviewer"}`
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from cai_core.errors import CaiError, ImportFormatError
 from cai_core.evaluation.review_agreement import Agreement
+from cai_core.evaluation.review_card import build_card
+from cai_core.evaluation.review_lines import build_csv, read_csv, read_jsonl
 from cai_core.pipeline.human_labels import Disputed, build_people, settle_people
-from cai_core.workspace.journal import encode_record, parse_line
+from cai_core.workspace.journal import encode_record
+from cai_core.workspace.review_book import Word
+from cai_core.workspace.review_critiques import CRITIQUE_FIELDS, parse_critique_vote
 from cai_core.workspace.review_queues import ReviewQueue
-from cai_core.workspace.review_votes import FIELDS, Vote, VoteChoice, parse_vote
+from cai_core.workspace.review_votes import FIELDS, AnyVote, Vote, VoteChoice, parse_vote
 
 VoteFormat = Literal["jsonl", "csv", "human"]
 VOTE_FORMATS: tuple[VoteFormat, ...] = get_args(VoteFormat)
 MAX_FILE_BYTES = 64 * 2**20
-# What a spreadsheet takes for a formula begins so; the quote itself, so that it can be undone.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-_BOOLS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,7 @@ class VotesRead:
         votes: that are new here. known: votes that are here already.
     """
 
-    votes: tuple[Vote, ...]
+    votes: tuple[AnyVote, ...]
     known: int
     refused: tuple[RefusedLine, ...]
 
@@ -52,7 +50,7 @@ class VotesRead:
 def build_votes_file(
     votes: Iterable[Vote], format: VoteFormat, *, disputed: Disputed = "drop"
 ) -> bytes:
-    """The votes as a file.
+    """The votes on comparisons as a file.
 
     Args:
         disputed: of the format `human`, see `settle_people`.
@@ -64,14 +62,14 @@ def build_votes_file(
         case "jsonl":
             return b"".join(encode_record(vote.as_dict()) for vote in votes)
         case "csv":
-            return _build_csv(votes)
+            return build_csv(FIELDS, (vote.as_dict() for vote in votes))
         case "human":
             settled = settle_people(build_people(votes), disputed)
             return b"".join(encode_record(one.as_dict()) for one in settled.values())
     raise CaiError(f"export format {format!r}: known are {', '.join(VOTE_FORMATS)}.")
 
 
-def parse_votes(content: bytes, queue: ReviewQueue, held: Iterable[Vote]) -> VotesRead:
+def parse_votes(content: bytes, queue: ReviewQueue, held: Iterable[Word]) -> VotesRead:
     """Read an export of votes, JSONL or CSV, of this queue.
 
     Args:
@@ -86,17 +84,17 @@ def parse_votes(content: bytes, queue: ReviewQueue, held: Iterable[Vote]) -> Vot
         )
     if not content.strip():
         raise ImportFormatError("The file is empty. Choose an export of votes, JSONL or CSV.")
-    lines = _read_jsonl(content) if content.lstrip()[:1] == b"{" else _read_csv(content)
-    comparisons = frozenset(queue.comparisons)
-    known = {vote.vote: vote for vote in held}
-    votes: list[Vote] = []
+    fields = FIELDS if queue.kind == "comparisons" else CRITIQUE_FIELDS
+    lines = read_jsonl(content) if content.lstrip()[:1] == b"{" else read_csv(content, fields)
+    known: dict[str, Any] = {vote.vote: vote for vote in held}
+    votes: list[AnyVote] = []
     refused: list[RefusedLine] = []
     passed = 0
     for number, record in lines:
         try:
             if isinstance(record, str):
                 raise ValueError(record)
-            vote = _parse_line(record, queue, comparisons)
+            vote = _parse_line(record, queue)
             before = known.get(vote.vote)
             if before is not None and before.as_dict() != vote.as_dict():
                 raise ValueError(f"vote {vote.vote!r:.40} says another thing than the one here")
@@ -120,123 +118,25 @@ def build_votes_card(
     disputed: Disputed = "drop",
 ) -> str:
     """A Markdown card that says what the file holds, how it was made, and what it is not."""
-    drawn = "all of them"
-    if queue.width is not None:
-        drawn = (
-            f"a random sample of {len(queue.comparisons)} of {queue.population} (seed "
-            f"{queue.seed}), for a 95 % interval at most {queue.width:g} wide"
-        )
-    facts: list[tuple[str, object]] = [
-        ("queue", f"{queue.name}, {queue.queue_id}"),
-        ("labels of run", queue.run),
-        ("comparisons chosen by", queue.selection or "nothing: any comparison of the run"),
-        ("of these", drawn),
-        ("reviewers wanted for each", queue.overlap),
-        ("blind", "yes" if queue.blind else "no"),
-    ]
-    return "\n".join(
-        [
-            "---",
-            "task_categories: [text-generation]",
-            "tags: [preference, human-review]",
-            "---",
-            "",
-            f"# Votes of people in the review queue {_cell(queue.name)}",
-            "",
-            _describe_format(format, disputed),
-            "",
-            "## How they were made",
-            "",
-            *_build_table(facts),
-            "",
-            "## What they come to",
-            "",
-            *_build_table(_list_counts(votes, agreement)),
-            "",
-            "## Limits",
-            "",
-            "- `A` and `B` are the record's own; `shown_first` says which one was on the left.",
-            "- Each reviewer's newest vote of a comparison counts; those taken back are left out.",
-            "- A vote is an opinion. Reasons are a person's own words and may quote harmful text.",
-            "- The file holds names of reviewers. Ask them before you publish it.",
-            "",
-        ]
+    return build_card(
+        queue,
+        told=_describe_format(format, disputed),
+        counts=_list_counts(votes, agreement),
+        limits=("`A` and `B` are the record's own; `shown_first` says which one was on the left.",),
     )
 
 
-def _build_csv(votes: Iterable[Vote]) -> bytes:
-    file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(FIELDS)
-    for vote in votes:
-        plain = vote.as_dict()
-        writer.writerow([_escape(_say(plain[name])) for name in FIELDS])
-    return file.getvalue().encode("utf-8", "replace")
-
-
-def _say(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _escape(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip()[:1] in "=+-@" else text
-
-
-def _unescape(text: str) -> str:
-    return text.removeprefix("'")
-
-
-def _read_jsonl(content: bytes) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    """Each line's record, or why it has none."""
-    for number, raw in enumerate(content.split(b"\n"), start=1):
-        if raw.strip():
-            line = parse_line(raw)
-            yield number, line.record if line.record is not None else str(line.damage)
-
-
-def _read_csv(content: bytes) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ImportFormatError(
-            f"The file is not UTF-8 (byte {error.start}). Save it as UTF-8, or export it again."
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    begins = 1
-    try:
-        head = next(reader, [])
-        if missing := [name for name in FIELDS if name not in head]:
-            raise ImportFormatError(
-                f"The file is neither JSONL nor a CSV of votes: its first line lacks "
-                f"{', '.join(missing)}. Choose an export of votes."
-            )
-        begins = reader.line_num + 1
-        for cells in reader:
-            if len(cells) != len(head):
-                yield begins, f"it has {len(cells)} cells, the first line {len(head)}"
-            elif cells:
-                yield begins, _read_cells(dict(zip(head, map(_unescape, cells), strict=True)))
-            begins = reader.line_num + 1
-    except csv.Error as error:
-        yield begins, f"no CSV from here on: {error}"
-
-
-def _read_cells(record: dict[str, Any]) -> dict[str, Any]:
-    for name in ("blind", "exposed"):
-        record[name] = _BOOLS.get(record[name], record[name])
-    with suppress(ValueError):  # told by who reads the vote
-        record["seconds"] = float(record["seconds"])
-    return record
-
-
-def _parse_line(record: Mapping[str, Any], queue: ReviewQueue, comparisons: frozenset[str]) -> Vote:
-    vote = parse_vote(record)
+def _parse_line(record: Mapping[str, Any], queue: ReviewQueue) -> AnyVote:
+    if queue.kind == "critiques":
+        vote: AnyVote = parse_critique_vote(record)
+        thing = "critique"
+    else:
+        vote = parse_vote(record)
+        thing = "comparison"
     if vote.queue != queue.queue_id:
         raise ValueError(f"it belongs to the queue {vote.queue!r:.40}, not {queue.queue_id}")
-    if vote.comparison not in comparisons:
-        raise ValueError(f"the queue has no comparison {vote.comparison!r:.60}")
+    if vote.item not in queue.members:
+        raise ValueError(f"the queue has no {thing} {vote.item!r:.60}")
     return vote
 
 
@@ -272,11 +172,3 @@ def _list_counts(votes: Sequence[Vote], agreement: Agreement | None) -> list[tup
             told.append((f"kappa of {one} and {other}", kappa or f"not defined (n = {n})"))
         told.append(("disputed comparisons", len(agreement.disputed)))
     return told
-
-
-def _build_table(rows: Iterable[tuple[str, object]]) -> list[str]:
-    return ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows)]
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())

@@ -1,4 +1,4 @@
-"""Which comparisons are judged, by whom, and which side is left. Pure."""
+"""What is judged of a queue, by whom, and which side is left. Pure."""
 
 from __future__ import annotations
 
@@ -6,38 +6,52 @@ import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from itertools import chain, islice
+from typing import Literal, TypeVar
 
 from cai_core.evaluation.metrics import Z_95
 from cai_core.records import content_hash
-from cai_core.workspace.review_votes import Vote, VoteChoice
+from cai_core.workspace.review_book import Tally, Word
 
+T = TypeVar("T")
 Tab = Literal["pending", "submitted", "discarded"]
 TABS: tuple[Tab, ...] = ("pending", "submitted", "discarded")
+_NOBODY: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """How far a queue has come.
 
     Attributes:
-        voted, discarded: comparison → the reviewers who did.
-        held: reviewer → the comparison that they have a live claim on.
+        voted, discarded: comparison or critique → the reviewers who did.
+        held: reviewer → what they have a live claim on.
     """
 
     voted: Mapping[str, frozenset[str]]
     discarded: Mapping[str, frozenset[str]]
     held: Mapping[str, str]
 
-    def count_places(self, comparison: str, reviewer: str) -> int:
-        """Places that others have taken: by votes, and by claims that may become votes."""
-        holding = {who for who, what in self.held.items() if what == comparison}
-        return len((self.voted.get(comparison, frozenset()) | holding) - {reviewer})
+    @cached_property
+    def _holders(self) -> Mapping[str, frozenset[str]]:
+        """Item → who has a live claim on it."""
+        holders: dict[str, set[str]] = {}
+        for who, item in self.held.items():
+            holders.setdefault(item, set()).add(who)
+        return {item: frozenset(who) for item, who in holders.items()}
 
-    def has_judged(self, comparison: str, reviewer: str) -> bool:
+    def count_places(self, item: str, reviewer: str) -> int:
+        """Places that others have taken: by votes, and by claims that may become votes."""
+        taken = self.voted.get(item, _NOBODY)
+        if item in self._holders:
+            taken |= self._holders[item]
+        return len(taken) - (reviewer in taken)
+
+    def has_judged(self, item: str, reviewer: str) -> bool:
         """Whether the reviewer has voted on it or discarded it."""
-        return any(
-            reviewer in told.get(comparison, frozenset()) for told in (self.voted, self.discarded)
+        return reviewer in self.voted.get(item, _NOBODY) or reviewer in self.discarded.get(
+            item, _NOBODY
         )
 
 
@@ -78,10 +92,10 @@ def compute_sample_width(size: int, population: int) -> float | None:
     return min(1.0, 2 * Z_95 * math.sqrt(0.25 / size * correction))
 
 
-def draw_sample(comparisons: Sequence[str], size: int, seed: int) -> tuple[str, ...]:
+def draw_sample(population: Sequence[T], size: int, seed: int) -> tuple[T, ...]:
     """Draw without replacement, in the order drawn; the same for the same seed."""
     draw = random.Random(f"review-queue:{seed}")
-    return tuple(draw.sample(list(comparisons), min(size, len(comparisons))))
+    return tuple(draw.sample(list(population), min(size, len(population))))
 
 
 def find_first_shown(queue: str, comparison: str, reviewer: str) -> Literal["A", "B"]:
@@ -90,29 +104,30 @@ def find_first_shown(queue: str, comparison: str, reviewer: str) -> Literal["A",
     return "A" if int(digest[:8], 16) % 2 == 0 else "B"
 
 
-def build_standing(votes: Iterable[Vote], held: Mapping[str, str]) -> Standing:
-    """Sum up a queue's votes and its live claims (reviewer → comparison)."""
-    voted: dict[str, set[str]] = {}
-    discarded: dict[str, set[str]] = {}
+def build_standing(votes: Iterable[Word], held: Mapping[str, str]) -> Standing:
+    """Sum up votes, one a reviewer and item, and live claims (reviewer → item)."""
+    voted: dict[str, frozenset[str]] = {}
+    discarded: dict[str, frozenset[str]] = {}
     for vote in votes:
-        told = discarded if vote.choice is VoteChoice.DISCARDED else voted
-        told.setdefault(vote.comparison, set()).add(vote.reviewer)
-    return Standing(
-        voted={name: frozenset(who) for name, who in voted.items()},
-        discarded={name: frozenset(who) for name, who in discarded.items()},
-        held=dict(held),
-    )
+        told = discarded if vote.discarded else voted
+        told[vote.item] = told.get(vote.item, _NOBODY) | {vote.reviewer}
+    return Standing(voted=voted, discarded=discarded, held=dict(held))
 
 
-def is_open(standing: Standing, comparison: str, reviewer: str, overlap: int) -> bool:
+def build_tally_standing(tally: Tally, held: Mapping[str, str]) -> Standing:
+    """The same from what is summed up already."""
+    return Standing(voted=tally.voted, discarded=tally.discarded, held=dict(held))
+
+
+def is_open(standing: Standing, item: str, reviewer: str, overlap: int) -> bool:
     """Whether the reviewer may be given it: not judged by them, and a place is free."""
-    if standing.has_judged(comparison, reviewer):
+    if standing.has_judged(item, reviewer):
         return False
-    return standing.count_places(comparison, reviewer) < overlap
+    return standing.count_places(item, reviewer) < overlap
 
 
 def find_next(
-    comparisons: Sequence[str],
+    items: Sequence[str],
     standing: Standing,
     reviewer: str,
     overlap: int,
@@ -120,7 +135,7 @@ def find_next(
     after: str = "",
     backwards: bool = False,
 ) -> str | None:
-    """The next comparison to give a reviewer.
+    """The next item to give a reviewer.
 
     Args:
         after: begin behind this one, and go on from the other end; else from the first.
@@ -129,27 +144,29 @@ def find_next(
     Returns:
         None where nothing is left for them but perhaps `after` itself.
     """
-    order = list(reversed(comparisons)) if backwards else list(comparisons)
+    order = items[::-1] if backwards else items
     start = order.index(after) + 1 if after in order else 0
-    rest = [one for one in (*order[start:], *order[:start]) if one != after]
-    return next((one for one in rest if is_open(standing, one, reviewer, overlap)), None)
+    rest = chain(islice(order, start, None), islice(order, start))
+    return next(
+        (one for one in rest if one != after and is_open(standing, one, reviewer, overlap)), None
+    )
 
 
 def sort_into_tabs(
-    comparisons: Iterable[str], standing: Standing, reviewer: str, overlap: int
+    items: Iterable[str], standing: Standing, reviewer: str, overlap: int
 ) -> dict[Tab, list[str]]:
     """A reviewer's part of a queue; what others do instead of them is in no tab."""
     tabs: dict[Tab, list[str]] = {tab: [] for tab in TABS}
-    for one in comparisons:
-        if reviewer in standing.discarded.get(one, frozenset()):
+    for one in items:
+        if reviewer in standing.discarded.get(one, _NOBODY):
             tabs["discarded"].append(one)
-        elif reviewer in standing.voted.get(one, frozenset()):
+        elif reviewer in standing.voted.get(one, _NOBODY):
             tabs["submitted"].append(one)
-        elif is_open(standing, one, reviewer, overlap):
+        elif standing.count_places(one, reviewer) < overlap:
             tabs["pending"].append(one)
     return tabs
 
 
-def count_done(comparisons: Iterable[str], standing: Standing, overlap: int) -> int:
-    """Places that are filled, of `len(comparisons) · overlap`; more votes than wanted count not."""
-    return sum(min(overlap, len(standing.voted.get(one, frozenset()))) for one in comparisons)
+def count_done(items: Iterable[str], standing: Standing, overlap: int) -> int:
+    """Places that are filled, of `len(items) · overlap`; more votes than wanted count not."""
+    return sum(min(overlap, len(standing.voted.get(one, _NOBODY))) for one in items)

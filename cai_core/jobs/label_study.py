@@ -5,18 +5,26 @@ run's. What the labels page reads, and nothing that writes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from cai_core.constitution import load_constitution
 from cai_core.demo_world.oracle import Oracle, load_oracle
 from cai_core.demo_world.preference_truth import read_preference
 from cai_core.errors import CaiError
-from cai_core.evaluation.kappa import mirror_verdict
+from cai_core.evaluation.kappa import Kappa, compute_kappa, mirror_verdict
 from cai_core.evaluation.label_quality import LabelQuality, measure_examined
 from cai_core.evaluation.label_traits import ExaminedLabel, Truth, examine_labels
+from cai_core.evaluation.metrics import Rate
 from cai_core.pipeline.comparison_records import build_comparison_id
-from cai_core.pipeline.human_labels import HumanLabel, load_human_labels
+from cai_core.pipeline.human_labels import (
+    HumanLabel,
+    build_people,
+    find_people,
+    load_human_labels,
+    settle_verdict,
+)
 from cai_core.pipeline.inputs import CONSTITUTION, FOLDER
 from cai_core.pipeline.label import STEP
 from cai_core.pipeline.label_building import compute_mean_prob, read_rows
@@ -25,10 +33,32 @@ from cai_core.pipeline.label_recipe import ComparisonSource, LabelRecipe, parse_
 from cai_core.pipeline.label_records import LABELS, LabelRecord, read_labels
 from cai_core.pipeline.labels import parse_prob
 from cai_core.records import Constitution, Principle, Verdict
+from cai_core.workspace.review_queues import list_queues
+from cai_core.workspace.review_votes import Vote, read_votes
 from cai_core.workspace.rows import Row, RowIndex, build_row_id
 from cai_core.workspace.runs import Run, open_run
 
 _PROBS = {Verdict.A: 1.0, Verdict.B: 0.0, Verdict.TIE: 0.5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VotedTruth:
+    """People's votes on a run's comparisons, in any review queue.
+
+    Attributes:
+        settled: comparisons on which more than half of the voters say one word.
+        disputed: comparisons on which they do not; these have no truth.
+        votes: counted; one a person and comparison. reviewers: names.
+        agreed: share of the settled ones whose AI label is the people's verdict.
+        kappa: of the AI labels and the people's verdicts; None where it is not defined.
+    """
+
+    settled: int
+    disputed: int
+    votes: int
+    reviewers: tuple[str, ...]
+    agreed: Rate | None
+    kappa: Kappa | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +70,7 @@ class LabelStudy:
         by_id: comparison id → its place in `examined`.
         rows: the feedback model's answers; `list_answers` reads those of one comparison.
         unread: what could not be read and is left out, in words.
+        voted: what people's votes come to, where they alone are the truth.
     """
 
     run: Run
@@ -50,6 +81,7 @@ class LabelStudy:
     quality: LabelQuality
     rows: RowIndex
     unread: tuple[str, ...] = ()
+    voted: VotedTruth | None = None
 
 
 def list_label_runs(workspace: Path) -> list[Path]:
@@ -130,6 +162,58 @@ def find_truths(
     return truths
 
 
+def load_queue_votes(workspace: Path) -> tuple[Vote, ...]:
+    """The votes on comparisons in every review queue; queues that cannot be read have none."""
+    queues, _ = list_queues(workspace)
+    return tuple(
+        vote
+        for queue in queues
+        if queue.kind == "comparisons"
+        for vote in read_votes(workspace, queue.queue_id)
+    )
+
+
+def judge_by_votes(study: LabelStudy, votes: Iterable[Vote]) -> LabelStudy:
+    """The study with people's votes as the only truth of its labels.
+
+    Args:
+        votes: of any queues; of two by one person on one comparison the newer one counts.
+    """
+    newest = {(one.comparison, one.reviewer): one for one in sorted(votes, key=_get_moment)}
+    people = build_people(newest.values())
+    labels = [one.label for one in study.examined]
+    truths: dict[str, Truth] = {}
+    told: list[HumanLabel] = []
+    disputed = 0
+    for label in labels:
+        said = find_people(people, label.comparison_id, _swapped_id(label))
+        told += said
+        verdict = settle_verdict(one.verdict for one in said)
+        if verdict is not None:
+            group = label.conversation[-1].content
+            truths[label.comparison_id] = Truth(verdict=verdict, by="person", group=group)
+        disputed += bool(said) and verdict is None
+    examined = examine_labels(
+        labels,
+        truths,
+        by_principle={one.label.comparison_id: one.by_principle for one in study.examined},
+        other={one.label.comparison_id: one.other for one in study.examined if one.other},
+    )
+    judged = [one for one in examined if one.truth is not None]
+    quality = measure_examined(examined)
+    voted = VotedTruth(
+        settled=len(truths),
+        disputed=disputed,
+        votes=len(told),
+        reviewers=tuple(sorted({one.reviewer for one in told})),
+        agreed=quality.accuracy,
+        kappa=compute_kappa(
+            (one.group, one.label.verdict, one.truth.verdict) for one in judged if one.truth
+        ),
+    )
+    return replace(study, examined=examined, quality=quality, voted=voted)
+
+
 def list_answers(study: LabelStudy, one: ExaminedLabel) -> list[Row]:
     """The feedback model's answers about one comparison: by principle, chain of thought, order."""
     ids = (
@@ -146,6 +230,10 @@ def list_answers(study: LabelStudy, one: ExaminedLabel) -> list[Row]:
         for order in (0, 1)
     )
     return [row for row_id in ids if (row := study.rows.get(row_id)) is not None]
+
+
+def _get_moment(vote: Vote) -> tuple[datetime, str]:
+    return vote.moment, vote.vote
 
 
 def _load_recipe(run: Run) -> tuple[LabelRecipe, Constitution]:

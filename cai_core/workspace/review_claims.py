@@ -1,11 +1,12 @@
-"""Who looks at which comparison of a queue right now: leases, so that no two take one place.
+"""Who looks at which item of a queue right now: leases, so that no two take one place.
 
-queues/<id>.claims.json    reviewer → comparison and until when; not journalled, free to be deleted
+queues/<id>.claims.json    reviewer → item and until when; not journalled, free to be deleted
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +16,15 @@ from cai_core.workspace.files import replace_file
 from cai_core.workspace.locks import hold_lock
 from cai_core.workspace.review_queues import get_queue_folder
 
-# As long as the longest look at one comparison: ours. Whatever a reviewer does renews it.
+# As long as the longest look at one item: ours. Whatever a reviewer does renews it.
 LEASE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A reviewer's lease of one comparison, until a Unix time in seconds."""
+    """A reviewer's lease of one comparison or critique, until a Unix time in seconds."""
 
-    comparison: str
+    item: str
     until: float
 
 
@@ -52,8 +53,20 @@ def hold_claims(workspace: Path, queue_id: str, *, now: float) -> Iterator[dict[
         before = dict(claims)
         yield claims
         if claims != before:
-            told = {who: [claim.comparison, claim.until] for who, claim in claims.items()}
+            told = {who: [claim.item, claim.until] for who, claim in claims.items()}
             replace_file(_get_path(workspace, queue_id), [json.dumps(told).encode()])
+
+
+def let_go(workspace: Path, queue_id: str, reviewer: str, item: str) -> None:
+    """End a reviewer's lease, if it is this one. Only `cai_core.actions` calls this.
+
+    Raises:
+        WorkspaceError: as `hold_claims`.
+    """
+    with hold_claims(workspace, queue_id, now=time.time()) as claims:
+        mine = claims.get(reviewer)
+        if mine is not None and mine.item == item:
+            del claims[reviewer]
 
 
 def _get_path(workspace: Path, queue_id: str) -> Path:

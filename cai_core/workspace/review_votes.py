@@ -1,23 +1,34 @@
-"""What people say of comparisons in review queues, out of the journal of reviews.
-
-A reviewer's newest word of a comparison counts; taken back, the one before it does.
-"""
+"""What people say of comparisons and critiques in review queues, out of the journal of reviews."""
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from cai_core.records import Verdict
 from cai_core.workspace.events import Topic, get_journal_path
-from cai_core.workspace.journal import parse_line
+from cai_core.workspace.review_book import Book, Look, Made, Position, Tally, Undone, Word
+from cai_core.workspace.review_critiques import (
+    PUT_ASIDE,
+    REVIEW,
+    UNDO_REVIEW,
+    CritiqueVote,
+    build_item,
+    parse_critique_vote,
+)
+from cai_core.workspace.review_fields import (
+    MAX_REASON,
+    check_flags,
+    check_seconds,
+    check_texts,
+    parse_moment,
+)
 
 MADE = "make review queue"
 VOTE, DISCARD, UNDO, IMPORT = (
@@ -26,8 +37,7 @@ VOTE, DISCARD, UNDO, IMPORT = (
     "undo vote",
     "import votes",
 )
-MAX_REASON, MAX_TEXT = 4000, 300
-MAX_SECONDS = 24 * 3600.0
+LOOK = "look at harmful text"
 _TEXTS = ("vote", "queue", "comparison", "reviewer", "at")
 
 
@@ -79,6 +89,16 @@ class Vote:
     imported_by: str | None = None
 
     @property
+    def item(self) -> str:
+        """The comparison, as queues call what is judged."""
+        return self.comparison
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it was put aside."""
+        return self.choice is VoteChoice.DISCARDED
+
+    @property
     def verdict(self) -> Verdict | None:
         """As a label's verdict, `both bad` as a tie; None where it was discarded."""
         return _VERDICTS.get(self.choice)
@@ -86,7 +106,7 @@ class Vote:
     @property
     def moment(self) -> datetime:
         """When."""
-        return _parse_moment(self.at)
+        return parse_moment(self.at)
 
     def as_dict(self) -> dict[str, Any]:
         """The line of an export; `parse_vote` is the inverse."""
@@ -96,6 +116,7 @@ class Vote:
 
 
 FIELDS = tuple(name for name in Vote.__dataclass_fields__ if name != "imported_by")
+AnyVote = Vote | CritiqueVote
 
 
 def parse_vote(record: Mapping[str, Any], *, imported_by: str | None = None) -> Vote:
@@ -104,18 +125,14 @@ def parse_vote(record: Mapping[str, Any], *, imported_by: str | None = None) -> 
     Raises:
         ValueError: it is none; the message says which key is wrong.
     """
-    for name in FIELDS:
-        if name not in record:
-            raise ValueError(f"{name} is missing")
-    for name in (*_TEXTS, "reason", "choice"):
-        most = MAX_REASON if name == "reason" else MAX_TEXT
-        if not isinstance(record[name], str):
-            raise ValueError(f"{name} is {record[name]!r:.40}, not a text")
-        if len(record[name]) > most:
-            raise ValueError(f"{name} has {len(record[name])} characters, more than {most}")
-        if name in _TEXTS and not record[name].strip():
-            raise ValueError(f"{name} is empty")
-    _check_values(record)
+    check_texts(record, FIELDS, _TEXTS, ("reason", "choice"), {"reason": MAX_REASON})
+    check_flags(record, ("blind", "exposed"))
+    if record["choice"] not in list(VoteChoice):
+        raise ValueError(f"choice is {record['choice']!r:.40}, not one of {', '.join(VoteChoice)}")
+    if record["shown_first"] not in ("A", "B"):
+        raise ValueError(f"shown_first is {record['shown_first']!r:.40}, not A or B")
+    check_seconds(record["seconds"])
+    parse_moment(record["at"])
     told = {name: record[name] for name in FIELDS}
     return Vote(
         **{**told, "choice": VoteChoice(told["choice"]), "seconds": float(told["seconds"])},
@@ -123,32 +140,61 @@ def parse_vote(record: Mapping[str, Any], *, imported_by: str | None = None) -> 
     )
 
 
-def _check_values(record: Mapping[str, Any]) -> None:
-    for name in ("blind", "exposed"):
-        if not isinstance(record[name], bool):
-            raise ValueError(f"{name} is {record[name]!r:.40}, not true or false")
-    if record["choice"] not in list(VoteChoice):
-        raise ValueError(f"choice is {record['choice']!r:.40}, not one of {', '.join(VoteChoice)}")
-    if record["shown_first"] not in ("A", "B"):
-        raise ValueError(f"shown_first is {record['shown_first']!r:.40}, not A or B")
-    seconds = record["seconds"]
-    if type(seconds) not in (int, float) or not math.isfinite(seconds):
-        raise ValueError(f"seconds is {seconds!r:.40}, not a number")
-    if not 0 <= seconds <= MAX_SECONDS:
-        raise ValueError(f"seconds is {seconds!r:.40}, not from 0 to {MAX_SECONDS:g}")
-    _parse_moment(record["at"])
-
-
 def read_votes(workspace: Path, queue: str) -> tuple[Vote, ...]:
-    """What counts in a queue: each reviewer's word of each comparison, the oldest first.
+    """What counts in a queue of comparisons: each reviewer's word of each, the oldest first.
 
     Only what is new in the journal is read; events that are no votes, or broken ones, say nothing.
     """
+    return tuple(vote for vote in read_words(workspace, queue) if isinstance(vote, Vote))
+
+
+def read_critique_votes(workspace: Path, queue: str) -> tuple[CritiqueVote, ...]:
+    """The same of a queue of critiques."""
+    return tuple(vote for vote in read_words(workspace, queue) if isinstance(vote, CritiqueVote))
+
+
+def read_words(workspace: Path, queue: str) -> tuple[Word, ...]:
+    """The same of a queue of either kind; the same object while nothing changes."""
     with _open_book(workspace) as book:
         return book.list_standing(queue)
 
 
-def find_newest_vote(workspace: Path, queue: str, reviewer: str) -> Vote | None:
+def read_tally(workspace: Path, queue: str) -> Tally:
+    """Who has judged what of a queue."""
+    with _open_book(workspace) as book:
+        return book.get_tally(queue)
+
+
+def read_looks(workspace: Path, queue: str) -> dict[str, frozenset[str]]:
+    """Reviewer → what they have seen harmful text of, whether they voted on it or not."""
+    with _open_book(workspace) as book:
+        looks = book.get_looks(queue)
+        votes = book.list_standing(queue)
+    seen: dict[str, set[str]] = {who: set(items) for who, items in looks.items()}
+    for vote in votes:
+        if isinstance(vote, Vote | CritiqueVote) and vote.exposed:
+            seen.setdefault(vote.reviewer, set()).add(vote.item)
+    return {who: frozenset(items) for who, items in seen.items()}
+
+
+def list_revisions(workspace: Path, chain: str) -> tuple[CritiqueVote, ...]:
+    """Votes on a chain's critiques, in any queue, that hold a person's revision."""
+    with _open_book(workspace) as book:
+        words = [word for queue in book.list_queues() for word in book.list_standing(queue)]
+    return tuple(
+        word
+        for word in words
+        if isinstance(word, CritiqueVote) and word.revision and word.chain == chain
+    )
+
+
+def find_position(workspace: Path, queue: str) -> Position:
+    """What changes whenever the words of a queue do: the journal's last place about it."""
+    with _open_book(workspace) as book:
+        return book.get_position(queue)
+
+
+def find_newest_word(workspace: Path, queue: str, reviewer: str) -> Word | None:
     """What a reviewer said here last and has not taken back; None where there is nothing.
 
     The journal's order tells, not the clock: two votes may fall in one millisecond.
@@ -163,152 +209,80 @@ def read_makers(workspace: Path) -> dict[str, tuple[str, str]]:
         return dict(book.makers)
 
 
-def has_ever_judged(workspace: Path, queue: str, comparison: str, reviewer: str) -> bool:
-    """Whether a reviewer has judged a comparison here before, taken back or not.
+def has_ever_judged(workspace: Path, queue: str, item: str, reviewer: str) -> bool:
+    """Whether a reviewer has judged it here before, taken back or not.
 
     They have been told then what a blind queue hides.
     """
     with _open_book(workspace) as book:
-        return book.has_ever_judged(queue, comparison, reviewer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    moment: datetime
-    line: int
-    vote: Vote
-
-
-def _rank(one: _Said) -> tuple[datetime, int]:
-    # Of one moment the later line counts.
-    return one.moment, one.line
-
-
-def _order(one: _Said) -> tuple[datetime, str]:
-    # Of one moment the ids decide: an export imported elsewhere keeps its order.
-    return one.moment, one.vote.vote
-
-
-class _Book:
-    """A journal's votes as far as they are read."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._begin()
-
-    def _begin(self) -> None:
-        self._inode, self._done = 0, 0
-        # Queue → (comparison, reviewer) → their votes that were not taken back.
-        self._said: dict[str, dict[tuple[str, str], list[_Said]]] = {}
-        # What counts of a queue, in order; rebuilt where more than a new one at its end changed.
-        self._standing: dict[str, list[_Said]] = {}
-        self._count = 0
-        self._ever: set[tuple[str, str, str]] = set()
-        self.makers: dict[str, tuple[str, str]] = {}
-
-    def catch_up(self) -> None:
-        try:
-            file = self._path.open("rb")
-        except FileNotFoundError:
-            self._begin()
-            return
-        with file:
-            stat = self._path.stat()
-            if stat.st_ino != self._inode or stat.st_size < self._done:
-                self._begin()
-                self._inode = stat.st_ino
-            file.seek(self._done)
-            for raw in file:
-                if not raw.endswith(b"\n"):
-                    return
-                self._done += len(raw)
-                # Most of the journal may be about chains: not worth parsing.
-                if b'"queue"' in raw and (record := parse_line(raw).record):
-                    self._take(record)
-
-    def list_standing(self, queue: str) -> tuple[Vote, ...]:
-        if queue not in self._standing:
-            said = self._said.get(queue, {}).values()
-            self._standing[queue] = sorted(
-                (max(votes, key=_rank) for votes in said if votes), key=_order
-            )
-        return tuple(one.vote for one in self._standing[queue])
-
-    def find_newest(self, queue: str, reviewer: str) -> Vote | None:
-        theirs = (
-            one
-            for (_, who), votes in self._said.get(queue, {}).items()
-            if who == reviewer
-            for one in votes
-            if one.vote.imported_by is None
-        )
-        newest = max(theirs, key=lambda one: one.line, default=None)
-        return None if newest is None else newest.vote
-
-    def has_ever_judged(self, queue: str, comparison: str, reviewer: str) -> bool:
-        return (queue, comparison, reviewer) in self._ever
-
-    def _take(self, event: Mapping[str, Any]) -> None:
-        if event.get("action") == UNDO:
-            self._take_back(event)
-        elif event.get("action") == MADE:
-            told = (str(event.get("at", "")), str(event.get("actor", "")))
-            self.makers.setdefault(str(event.get("queue")), told)
-        for vote in _list_votes(event):
-            self._count += 1
-            one = _Said(vote.moment, self._count, vote)
-            said = self._said.setdefault(vote.queue, {})
-            votes = said.setdefault((vote.comparison, vote.reviewer), [])
-            standing = self._standing.get(vote.queue)
-            if standing and not votes and _order(one) > _order(standing[-1]):
-                standing.append(one)
-            else:
-                self._standing.pop(vote.queue, None)
-            votes.append(one)
-            if vote.imported_by is None:
-                self._ever.add((vote.queue, vote.comparison, vote.reviewer))
-
-    def _take_back(self, event: Mapping[str, Any]) -> None:
-        queue, place = event.get("queue"), (event.get("comparison"), event.get("actor"))
-        votes = self._said.get(str(queue), {}).get((str(place[0]), str(place[1])), [])
-        votes[:] = [one for one in votes if one.vote.vote != event.get("undone")]
-        self._standing.pop(str(queue), None)
+        return book.has_ever_judged(queue, item, reviewer)
 
 
 _lock = threading.Lock()
 _MOST_BOOKS = 16
-_books: dict[Path, _Book] = {}
+_books: dict[Path, Book] = {}
 
 
 @contextmanager
-def _open_book(workspace: Path) -> Iterator[_Book]:
+def _open_book(workspace: Path) -> Iterator[Book]:
     """The workspace's votes up to now; nobody else reads on meanwhile."""
     path = get_journal_path(workspace, Topic.REVIEWS)
     with _lock:
-        book = _books.setdefault(path, _Book(path))
+        book = _books.setdefault(path, Book(path, read_event))
         if len(_books) > _MOST_BOOKS:
             del _books[next(name for name in _books if name != path)]
         book.catch_up()
         yield book
 
 
-def _list_votes(event: Mapping[str, Any]) -> Iterator[Vote]:
-    told: list[Any] = []
-    if event.get("action") in (VOTE, DISCARD):
-        told = [{**event, "reviewer": event.get("actor")}]
-    elif event.get("action") == IMPORT and isinstance(event.get("votes"), list):
-        told = event["votes"]
-    by = str(event.get("actor")) if event.get("action") == IMPORT else None
-    for record in told:
+def read_event(event: Mapping[str, Any]) -> Iterator[Word | Undone | Made | Look]:
+    """What an event of the journal of reviews says of queues; nothing where it is broken."""
+    action = event.get("action")
+    if action == MADE:
+        at, actor = str(event.get("at", "")), str(event.get("actor", ""))
+        yield Made(queue=str(event.get("queue")), at=at, actor=actor)
+    elif action == UNDO:
+        yield _read_undone(event, str(event.get("comparison")))
+    elif action == UNDO_REVIEW:
+        yield _read_undone(event, build_item(str(event.get("chain")), _round(event)))
+    elif action == LOOK and isinstance(event.get("item"), str):
+        queue, actor = str(event.get("queue")), str(event.get("actor"))
+        yield Look(queue=queue, item=event["item"], reviewer=actor)
+    for record, parse, by in list_said(event):
         try:
-            yield parse_vote(record, imported_by=by)
+            yield parse(record, imported_by=by)
         except (ValueError, TypeError):
             continue
 
 
-def _parse_moment(at: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError as error:
-        raise ValueError(f"at is {at!r:.40}, not a time such as 2026-01-31T12:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+_Parse = Callable[..., Word]
+
+
+def list_said(event: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], _Parse, str | None]]:
+    """The plain votes that an event holds, how each is read, and who brought it in, if so."""
+    action, actor = event.get("action"), event.get("actor")
+    if action in (VOTE, DISCARD):
+        yield {**event, "reviewer": actor}, parse_vote, None
+    elif action in (REVIEW, PUT_ASIDE) and "queue" in event:
+        told = {"vote": event.get("review"), "reviewer": actor, "revision": ""}
+        yield {**told, **event}, parse_critique_vote, None
+    elif action == IMPORT:
+        votes = event.get("votes")
+        for record in votes if isinstance(votes, list) else ():
+            if isinstance(record, dict):
+                parse = parse_critique_vote if "chain" in record else parse_vote
+                yield record, parse, str(actor)
+
+
+def _read_undone(event: Mapping[str, Any], item: str) -> Undone:
+    return Undone(
+        vote=str(event.get("undone")),
+        item=item,
+        reviewer=str(event.get("actor")),
+        queue=str(event.get("queue") or ""),
+    )
+
+
+def _round(event: Mapping[str, Any]) -> int:
+    told = event.get("round")
+    return told if type(told) is int else 0
