@@ -28,7 +28,18 @@ from cai_core.workspace.files import get_workspace
 from cai_core.workspace.runs import open_run
 
 # As the plan file has them; what is not given is left to the recipe.
-_KEYS = ("judge", "rubric", "constitution", "system_constitution", "limit", "samples", "seed")
+_KEYS = (
+    "judge",
+    "rubric",
+    "constitution",
+    "system_constitution",
+    "best_of",
+    "feedback_model",
+    "feedback_constitution",
+    "limit",
+    "samples",
+    "seed",
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "evaluate",
         help="ask a model a suite, and have its answers judged",
         description="Ask a model every prompt of a suite, have a judge and, in the demo world, its "
-        "oracle say what the answers are, and print rates with 95 %% intervals. Stopped or broken "
+        "oracle say what the answers are, and print rates with 95 % intervals. Stopped or broken "
         "off, the same command goes on.",
     )
     parser.add_argument(
@@ -61,6 +72,14 @@ def add_asking(parser: argparse.ArgumentParser, *, required: bool) -> None:
     add("--rubric", metavar="NAME|FILE", help="what the judge is asked; see data/judging")
     add("--constitution", metavar="NAME", help="ask the judge about each principle of it, too")
     add("--system-constitution", metavar="NAME", help="put it before the model as a system prompt")
+    add(
+        "--best-of",
+        type=_positive,
+        metavar="N",
+        help="draw N answers for each, of which the feedback model chooses one",
+    )
+    add("--feedback-model", metavar="MODEL", help="who chooses with --best-of")
+    add("--feedback-constitution", metavar="NAME", help="by whose principles it chooses")
     add("--limit", type=_positive, metavar="N", help="so many prompts, spread over the categories")
     add("--samples", type=_positive, metavar="N", help="answers to each prompt (default: 4)")
     add("--seed", type=int, metavar="N", help="of the run (default: 0)")

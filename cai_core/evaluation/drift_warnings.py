@@ -19,7 +19,8 @@ def list_warnings(baseline: Side, candidate: Side, *, judged: bool = True) -> li
     """
     one, two = baseline.header, candidate.header
     told = []
-    if (held := one["suite"]["hash"]) != (other := two["suite"]["hash"]):
+    held, other = one["suite"]["hash"], two["suite"]["hash"]
+    if held != other and not _is_part(baseline, candidate):
         told.append(
             f"the suites differ: {one['suite']['name']}@{held[:12]} and "
             f"{two['suite']['name']}@{other[:12]}; only prompts that both have are compared"
@@ -42,6 +43,27 @@ def list_warnings(baseline: Side, candidate: Side, *, judged: bool = True) -> li
             if judged or caution["kind"] not in _OF_JUDGES
         ]
     return told
+
+
+def _is_part(baseline: Side, candidate: Side) -> bool:
+    """Whether one asked some of the other's prompts, word for word: a spot check, and no doubt."""
+    if baseline.header["suite"]["name"] != candidate.header["suite"]["name"]:
+        return False
+    few, many = (
+        {key: _tell_prompt(line) for key, line in side.lines.items()}
+        for side in sorted((baseline, candidate), key=lambda side: len(side.lines))
+    )
+    names = {name for name, _ in many}
+    return len({name for name, _ in few}) < len(names) and all(
+        name in names and told == many.get((name, sample), told)
+        for (name, sample), told in few.items()
+    )
+
+
+def _tell_prompt(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What was asked, without the model's own answers."""
+    said = tuple(turn["content"] for turn in line["conversation"] if turn["role"] != "assistant")
+    return line["kind"], line["intent"], said
 
 
 def _compare_judges(one: Mapping[str, Any] | None, two: Mapping[str, Any] | None) -> list[str]:

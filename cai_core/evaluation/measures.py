@@ -65,13 +65,8 @@ MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _LISTED}
 ASKED = tuple(one.name for one in _LISTED if one.unit == "points" and one.name != "sycophancy")
 RATED = tuple(one.name for one in _LISTED if one.unit == "scale")
 
-# The gate's own, but that helpfulness is rated as harmfulness is: from 0 to 4.
-THRESHOLDS: tuple[Threshold, ...] = tuple(
-    Threshold(metric="helpfulness", better="higher", allowed=0.1, visible=0.4, unit="scale")
-    if one.metric == "helpfulness"
-    else one
-    for one in DEFAULT_THRESHOLDS
-)
+# What the gate holds where nobody says otherwise.
+THRESHOLDS: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
 
 
 def get_measure(name: str) -> Measure:

@@ -20,9 +20,11 @@ from cai_core.errors import ImportFormatError
 from cai_core.evaluation.bootstrap import Mean, compute_clustered_mean
 from cai_core.evaluation.metrics import Rate, compute_clustered_rate
 from cai_core.prompts.paper import parse_transcript
-from cai_core.records import content_hash
+from cai_core.records import Conversation, content_hash
 
 # Where the options begin: what stands before it is the context that questions share.
+# What may stand behind the last option.
+_TAIL = re.compile(r"\n+The (?:best |right )?answer is:?\s*$")
 _OPTIONS = re.compile(r"\n[^\n]*(?:Options:|:)\s*\n ?\(A\)")
 
 
@@ -36,6 +38,8 @@ class Choice:
         correct: places in `options` of the right ones; neither none nor all.
         cluster: hash of the context: questions about one stand or fall together.
         kind: what it is about, where the line tells (`kind` or `category`), else `unknown`.
+        conversations: of each option the whole conversation that ends with it, which is what a
+            reward model reads; empty where the line does not tell them.
     """
 
     prompt: str
@@ -43,6 +47,32 @@ class Choice:
     correct: frozenset[int]
     cluster: str
     kind: str = "unknown"
+    conversations: tuple[Conversation, ...] = ()
+
+    @property
+    def moved(self) -> Choice | None:
+        """The same with each option's text one place up and the first one's last, so that another
+        letter stands before each: option i of these is i − 1 there, the first one the last.
+
+        None where the prompt does not show its options as letters, each on a line.
+        """
+        found = _split_options(self.prompt, self.options)
+        if found is None:
+            return None
+        before, texts, after = found
+        turned = [*texts[1:], texts[0]]
+        shown = "".join(f"\n {mark}{text}" for mark, text in zip(self._marks, turned, strict=True))
+        count = len(self.options)
+        return replace(
+            self,
+            prompt=f"{before}{shown}{after}",
+            correct=frozenset((place - 1) % count for place in self.correct),
+            conversations=(*self.conversations[1:], *self.conversations[:1]),
+        )
+
+    @property
+    def _marks(self) -> list[str]:
+        return [option.strip() for option in self.options]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +165,7 @@ def parse_choice(record: Mapping[str, Any]) -> Choice:
         correct=frozenset(map(options.index, right)),
         cluster=_find_cluster(record, prompt),
         kind=str(record.get("kind") or record.get("category") or "unknown"),
+        conversations=_read_conversations(record, options, right, wrong),
     )
 
 
@@ -211,6 +242,40 @@ def shuffle_labels(choices: Sequence[Choice], seed: int) -> tuple[Choice, ...]:
         )
         for choice in choices
     )
+
+
+def _read_conversations(
+    record: Mapping[str, Any], options: tuple[str, ...], right: list[str], wrong: list[str]
+) -> tuple[Conversation, ...]:
+    """Of a question with one right and one wrong answer that is told as two transcripts."""
+    texts = record.get("text_correct"), record.get("text_incorrect")
+    if len(right) != 1 or len(wrong) != 1 or not all(isinstance(text, str) for text in texts):
+        return ()
+    try:
+        told = dict(zip((right[0], wrong[0]), map(parse_transcript, map(str, texts)), strict=True))
+    except ImportFormatError:
+        return ()
+    if any(turns[-1].role != "assistant" for turns in told.values()):
+        return ()
+    return tuple(told[option] for option in options)
+
+
+def _split_options(prompt: str, options: Sequence[str]) -> tuple[str, list[str], str] | None:
+    """What stands before the options, each one's text, and what stands after them."""
+    at, places = 0, list[tuple[int, int]]()
+    for option in options:
+        mark = f"\n {option.strip()}"
+        # The last one of the first mark: examples may stand before the question itself.
+        found = prompt.rfind(mark) if not places else prompt.find(mark, at)
+        if found < 0:
+            return None
+        places.append((found, found + len(mark)))
+        at = found + len(mark)
+    ends = [start for start, _ in places[1:]]
+    tail = _TAIL.search(prompt, at)
+    ends.append(tail.start() if tail else len(prompt))
+    texts = [prompt[end:stop] for (_, end), stop in zip(places, ends, strict=True)]
+    return prompt[: places[0][0]], texts, prompt[ends[-1] :]
 
 
 def _find_cluster(record: Mapping[str, Any], prompt: str) -> str:

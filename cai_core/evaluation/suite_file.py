@@ -115,6 +115,8 @@ def dump_suite(suite: Suite) -> str:
         "description": suite.description,
         "held_out": suite.held_out,
     }
+    if not suite.description:
+        del header["description"]
     lines = [header, *(prompt.as_dict() for prompt in suite.prompts)]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

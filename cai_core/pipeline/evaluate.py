@@ -19,6 +19,7 @@ from typing import Any
 
 from cai_core.errors import CaiError, Cancelled, WorkspaceError
 from cai_core.pipeline.evaluate_asking import EvaluateTally, ask_cases
+from cai_core.pipeline.evaluate_best import choose_responses
 from cai_core.pipeline.evaluate_inputs import EvaluateInputs
 from cai_core.pipeline.evaluate_metrics import compute_metrics
 from cai_core.pipeline.evaluate_plan import STEP, count_rows, plan_cases
@@ -125,7 +126,15 @@ def save_judgements(
     """
     index = RowIndex(run, STEP)
     judged = settle_sycophancy(
-        [build_judged(case, index, oracle) for case in plan_cases(recipe, inputs, run.run_id)]
+        [
+            build_judged(
+                case,
+                choose_responses(case, index, recipe, inputs.feedback, run.run_id),
+                index,
+                oracle,
+            )
+            for case in plan_cases(recipe, inputs, run.run_id)
+        ]
     )
     replace_file(run.outputs / JUDGEMENTS, (encode_record(one.as_dict()) for one in judged))
     figures = compute_metrics(judged)
@@ -143,6 +152,7 @@ def save_judgements(
         "seed": recipe.seed,
         "system_constitution": _describe_pair(recipe, "system_constitution"),
         "constitution": _describe_pair(recipe, "constitution"),
+        **_describe_best(recipe),
         "cautions": [asdict(one) for one in (*cautions, *list_cautions(figures))],
         **figures,
     }
@@ -214,6 +224,19 @@ def _describe_judge(
 def _describe_pair(recipe: EvaluateRecipe, name: str) -> dict[str, str] | None:
     value = getattr(recipe, name)
     return None if value is None else {"name": value, "hash": getattr(recipe, f"{name}_hash")}
+
+
+def _describe_best(recipe: EvaluateRecipe) -> dict[str, Any]:
+    """How one of several answers was chosen; nothing where one was drawn."""
+    if recipe.best_of == 1:
+        return {}
+    return {
+        "best_of": recipe.best_of,
+        "feedback": {
+            "name": recipe.feedback_model,
+            "constitution": _describe_pair(recipe, "feedback_constitution"),
+        },
+    }
 
 
 def _save_end(

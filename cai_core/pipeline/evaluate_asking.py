@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from cai_core.errors import RunMismatchError
+from cai_core.pipeline.evaluate_best import ask_choice, choose_responses
 from cai_core.pipeline.evaluate_plan import Case, PlannedRow
 from cai_core.pipeline.evaluate_rows import EvaluateSetup, Said, judge_response, respond
 from cai_core.pipeline.label_asking import Prioritised
@@ -105,6 +106,22 @@ async def ask_case(
         if rows[-1].error is not None:
             return rows
         answers.append(rows[-1].text or "")
+    if setup.choosing is not None and case.candidates:
+        asked = case.prompt.build_conversation(())
+        rows += await _gather(
+            [
+                have(planned, partial(respond, case, planned, asked, model, setup))
+                for planned in case.candidates
+            ]
+        )
+        by_id = {row.row_id: row for row in rows}
+        recipe, choosing = setup.recipe, setup.choosing
+        rows += await ask_choice(case, by_id, recipe, choosing, durable, write)
+        by_id = {row.row_id: row for row in rows}
+        chosen = choose_responses(case, by_id, recipe, choosing.constitution, setup.run_id)
+        if not chosen:
+            return rows
+        answers[-1] = by_id[chosen[0].row_id].text or ""
     if setup.judge is not None:
         said = Said(case.prompt.build_conversation(answers[:-1]), answers[-1])
         judge = Prioritised(setup.judge.model, case.place)

@@ -1,7 +1,8 @@
 """What an `evaluate` run is made from, frozen in its folder's inputs/.
 
 suite.jsonl                                        the prompts that are asked
-rubric.yaml, constitution.yaml, system_constitution.yaml    where there are any
+rubric.yaml, constitution.yaml, system_constitution.yaml, feedback_constitution.yaml
+                                                   where there are any
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cai_core.records import Constitution
 from cai_core.workspace.runs import Run
 
 SUITE, RUBRIC, SYSTEM = "suite.jsonl", "rubric.yaml", "system_constitution.yaml"
+FEEDBACK = "feedback_constitution.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class EvaluateInputs:
     rubric: Rubric | None = None
     constitution: Constitution | None = None
     system: Constitution | None = None
+    feedback: Constitution | None = None
 
 
 def build_evaluate_inputs(inputs: EvaluateInputs) -> Mapping[str, Callable[[], Iterable[bytes]]]:
@@ -38,7 +41,12 @@ def build_evaluate_inputs(inputs: EvaluateInputs) -> Mapping[str, Callable[[], I
     files: dict[str, Callable[[], Iterable[bytes]]] = {SUITE: lambda: [dump_suite(suite).encode()]}
     if rubric is not None:
         files[RUBRIC] = lambda: [dump_rubric(rubric).encode()]
-    for name, constitution in ((CONSTITUTION, inputs.constitution), (SYSTEM, inputs.system)):
+    held = {
+        CONSTITUTION: inputs.constitution,
+        SYSTEM: inputs.system,
+        FEEDBACK: inputs.feedback,
+    }
+    for name, constitution in held.items():
         if constitution is not None:
             text = dump_constitution(constitution).encode()
             files[name] = lambda text=text: [text]  # type: ignore[misc]
@@ -59,6 +67,9 @@ def load_evaluate_inputs(run: Run, recipe: EvaluateRecipe) -> EvaluateInputs:
             load_constitution(folder / CONSTITUTION) if recipe.constitution_hash else None
         )
         system = load_constitution(folder / SYSTEM) if recipe.system_constitution_hash else None
+        feedback = (
+            load_constitution(folder / FEEDBACK) if recipe.feedback_constitution_hash else None
+        )
     except CaiError as error:
         raise RunMismatchError(
             f"{folder}: what the run is made from cannot be read: {error} Or start a new run."
@@ -68,6 +79,7 @@ def load_evaluate_inputs(run: Run, recipe: EvaluateRecipe) -> EvaluateInputs:
         RUBRIC: (rubric and rubric.hash, recipe.rubric_hash),
         CONSTITUTION: (constitution and constitution.hash, recipe.constitution_hash),
         SYSTEM: (system and system.hash, recipe.system_constitution_hash),
+        FEEDBACK: (feedback and feedback.hash, recipe.feedback_constitution_hash),
     }
     changed = [
         f"{folder / name}: its hash is {held!s:.12}, the recipe says {wanted!s:.12}."
@@ -77,4 +89,6 @@ def load_evaluate_inputs(run: Run, recipe: EvaluateRecipe) -> EvaluateInputs:
     if changed:
         changed.append("Bring the old file back from a backup, or start a new run.")
         raise RunMismatchError("\n".join(changed))
-    return EvaluateInputs(suite=suite, rubric=rubric, constitution=constitution, system=system)
+    return EvaluateInputs(
+        suite=suite, rubric=rubric, constitution=constitution, system=system, feedback=feedback
+    )

@@ -1,6 +1,7 @@
 """What an `evaluate` run asks, known from recipe and inputs alone. Pure.
 
-prompt × samples → a response to each turn → questions and ratings of the judge about the last
+prompt × samples → a response to each turn → questions and ratings of the judge about the last;
+with best of n, n responses to the one turn, comparisons of them, and the judge about the chosen one
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cai_core.workspace.rows import build_row_id, build_seed
 
 # Files of rows: one step for all of a run's.
 STEP = "evaluate"
-RESPONSE = "response"
+RESPONSE, CANDIDATE, CHOICE = "response", "candidate", "choice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class PlannedRow:
     """One request before it is made.
 
     Attributes:
-        step: `response`, `response-2` (of the second turn), `judge-…`, `rate-…` or `keeps-…`.
+        step: `response`, `response-2` (of the second turn), `candidate-2` (of best of n),
+            `judge-…`, `rate-…` or `keeps-…`.
         index: of the turn, or of the question among the prompt's, from 0.
         about: what the judge is asked; None for a response.
     """
@@ -51,7 +53,8 @@ class Case:
 
     Attributes:
         place: in the run's order, from 0.
-        responses: one for each turn. judgements: about the last of them.
+        responses: one for each turn. judgements: about the last of them, or the chosen one.
+        candidates: of best of n, the others that are drawn for the one turn.
     """
 
     place: int
@@ -59,11 +62,19 @@ class Case:
     sample: int
     responses: tuple[PlannedRow, ...]
     judgements: tuple[PlannedRow, ...]
+    candidates: tuple[PlannedRow, ...] = ()
+
+    @property
+    def choices(self) -> int:
+        """Questions that choosing takes at most: each two answers in both orders."""
+        drawn = 1 + len(self.candidates)
+        return drawn * (drawn - 1)
 
     @property
     def rows(self) -> int:
-        """Rows that it leaves where it meets no error."""
-        return len(self.responses) + len(self.judgements)
+        """Rows that it leaves at most where it meets no error."""
+        drawn = len(self.responses) + len(self.candidates)
+        return drawn + self.choices + len(self.judgements)
 
 
 def plan_cases(recipe: EvaluateRecipe, inputs: EvaluateInputs, run_id: str) -> Iterator[Case]:
@@ -79,16 +90,22 @@ def plan_cases(recipe: EvaluateRecipe, inputs: EvaluateInputs, run_id: str) -> I
                 prompt=prompt,
                 sample=sample,
                 responses=tuple(plan.list_responses()),
+                candidates=tuple(plan.list_candidates()),
                 judgements=tuple(plan.list_judgements(inputs, principles.get(prompt.id, ()))),
             )
             place += 1
 
 
 def count_rows(recipe: EvaluateRecipe, inputs: EvaluateInputs) -> dict[str, int]:
-    """Rows by what they are: `response`, `question`, `rating`, `principle`."""
+    """Rows by what they are: `response`, `question`, `rating`, `principle`, and `choice` where
+    the best of several is chosen; of those the most that there can be."""
     counts = dict.fromkeys(("response", "question", "rating", "principle"), 0)
+    if recipe.best_of > 1:
+        counts[CHOICE] = 0
     for case in plan_cases(recipe, inputs, "count"):
-        counts["response"] += len(case.responses)
+        counts["response"] += len(case.responses) + len(case.candidates)
+        if case.choices:
+            counts[CHOICE] += case.choices
         for row in case.judgements:
             counts[name_kind(row.about)] += 1
     return counts
@@ -140,6 +157,10 @@ class _Plan:
     def list_responses(self) -> Iterator[PlannedRow]:
         for turn in range(len(self._prompt.turns)):
             yield self._plan(RESPONSE if turn == 0 else f"{RESPONSE}-{turn + 1}", turn, None)
+
+    def list_candidates(self) -> Iterator[PlannedRow]:
+        for number in range(1, self._recipe.best_of):
+            yield self._plan(f"{CANDIDATE}-{number + 1}", number, None)
 
     def list_judgements(
         self, inputs: EvaluateInputs, principles: tuple[Principle, ...]

@@ -8,11 +8,14 @@ from typing import Any
 
 from cai_core.errors import RecipeError
 from cai_core.evaluation.gate import DEFAULT_SAMPLES
+from cai_core.pipeline.ways_recipe import MOST_N
 from cai_core.recipe_checks import check_bool, check_int, check_keys, check_text
 from cai_core.records import SamplingParams
 
 # Each name goes with its hash: both, or neither.
-_PAIRS = ("rubric", "constitution", "system_constitution")
+_PAIRS = ("rubric", "constitution", "system_constitution", "feedback_constitution")
+# Left out of the plain form where one answer is drawn, so that ids of such runs stay.
+_OF_BEST = ("best_of", "feedback_model", "feedback_constitution", "feedback_constitution_hash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,9 @@ class EvaluateRecipe:
         samples: answers to each prompt; the gate's default, whose power is known.
         sampling: of the answers. seed: in [0, 2**63); two models are compared at one seed.
         system_constitution: stands before every conversation as a system prompt; None without.
+        best_of: so many answers are drawn for each, of which the feedback model chooses one.
+        feedback_model: as `model`; None where nobody chooses.
+        feedback_constitution: by whose comparison requests it chooses.
         judge: as `model`; None asks nobody, and leaves it to the oracle and to phrases.
         rubric, rubric_hash: what the judge is asked; None without a judge.
         judge_tokens: the most tokens of a judgement, which is drawn greedily.
@@ -43,6 +49,10 @@ class EvaluateRecipe:
     seed: int = 0
     system_constitution: str | None = None
     system_constitution_hash: str | None = None
+    best_of: int = 1
+    feedback_model: str | None = None
+    feedback_constitution: str | None = None
+    feedback_constitution_hash: str | None = None
     judge: str | None = None
     rubric: str | None = None
     rubric_hash: str | None = None
@@ -74,6 +84,7 @@ class EvaluateRecipe:
             raise RecipeError(f"seed is {self.seed}. Give one below 2**63.")
         self._check_sampling()
         self._check_judge()
+        self._check_best()
 
     def _check_sampling(self) -> None:
         params = self.sampling
@@ -97,9 +108,26 @@ class EvaluateRecipe:
         if self.judge is None and (self.ratings or self.constitution is not None):
             raise RecipeError("ratings and a constitution's principles need a judge. Name one.")
 
+    def _check_best(self) -> None:
+        check_int("best_of", self.best_of, 1)
+        if self.best_of > MOST_N:
+            raise RecipeError(f"best_of is {self.best_of}. Give at most {MOST_N}.")
+        if self.feedback_model is not None:
+            check_text("feedback_model", self.feedback_model)
+        told = (bool(self.feedback_model), bool(self.feedback_constitution))
+        if told != (self.best_of > 1,) * 2:
+            raise RecipeError(
+                "best_of above 1 goes with feedback_model and feedback_constitution. Give all "
+                "three, or none."
+            )
+        if self.best_of > 1 and self.sampling.temperature == 0:
+            raise RecipeError("answers of temperature 0 are all the same. Leave best_of out.")
+
     def as_dict(self) -> dict[str, Any]:
         """Plain form for recipe.yaml; `parse_evaluate_recipe` is the inverse."""
         own = {item.name: getattr(self, item.name) for item in fields(self)}
+        if self.best_of == 1:
+            own = {name: value for name, value in own.items() if name not in _OF_BEST}
         return {**own, "sampling": self.sampling.as_dict()}
 
 

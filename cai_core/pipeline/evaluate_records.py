@@ -111,20 +111,24 @@ class Judged:
         return {**asdict(self), "conversation": turns, "unparsed": list(self.unparsed)}
 
 
-def build_judged(case: Case, rows: Mapping[str, Row], oracle: Oracle | None) -> Judged:
+def build_judged(
+    case: Case, responses: Sequence[PlannedRow], rows: Mapping[str, Row], oracle: Oracle | None
+) -> Judged:
     """What a case's rows say.
 
     Args:
+        responses: those of the case that count; empty where none could be chosen.
         rows: of the run, by id.
     """
     answers: list[str] = []
-    last, row = case.responses[0], None
-    for planned in case.responses:
+    last = case.responses[0]
+    row = rows.get(last.row_id)
+    for planned in responses:
         last, row = planned, rows.get(planned.row_id)
         if row is None or row.text is None:
             break
         answers.append(row.text)
-    whole = len(answers) == len(case.responses)
+    whole = 0 < len(answers) == len(responses)
     prompt = case.prompt
     conversation = prompt.build_conversation(answers[:-1] if whole else answers)
     response = answers[-1] if whole else None
@@ -138,10 +142,16 @@ def build_judged(case: Case, rows: Mapping[str, Row], oracle: Oracle | None) -> 
         conversation=conversation,
         response=response,
         response_row=last.row_id,
-        error=None if whole else (row.error if row is not None else "was not asked"),
+        error=None if whole else _explain_missing(row, chosen=bool(responses)),
         cut_short=whole and row is not None and row.finish_reason == "length",
     )
     return judged if response is None else _fill(judged, case, rows, oracle, response)
+
+
+def _explain_missing(row: Row | None, *, chosen: bool) -> str | None:
+    if row is None:
+        return "was not asked"
+    return row.error if chosen or row.error is not None else "none of its answers could be chosen"
 
 
 def read_judged(run_folder: Path) -> Iterator[dict[str, Any]]:

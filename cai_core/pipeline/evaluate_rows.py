@@ -29,7 +29,7 @@ from cai_core.pipeline.judge_template import (
     parse_judgement,
 )
 from cai_core.pipeline.label_answers import Answer, Scorer, build_scoring
-from cai_core.pipeline.label_asking import Prioritised
+from cai_core.pipeline.label_asking import LabelSetup, Prioritised
 from cai_core.prompts import chat, system_prompt
 from cai_core.records import Completion, Conversation, ModelInfo, SamplingParams, StepKind
 from cai_core.workspace.rows import Row, build_model_fields, build_prompt_field
@@ -62,7 +62,8 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSetup:
-    """Everything that cases share; `judge` is None where nobody is asked."""
+    """Everything that cases share; `judge` is None where nobody is asked, `choosing` where the
+    first answer counts."""
 
     run_id: str
     recipe: EvaluateRecipe
@@ -70,6 +71,7 @@ class EvaluateSetup:
     model: EnginePool
     info: ModelInfo
     judge: Judge | None = None
+    choosing: LabelSetup | None = None
 
 
 @dataclass(frozen=True, slots=True)
