@@ -1,6 +1,6 @@
 # Everything a person does here. Each target makes .venv and installs what is missing by itself.
 .DEFAULT_GOAL := help
-.PHONY: help install app test test-vllm lint bench demo demo-sl demo-controls demo-hacking \
+.PHONY: help install app demo-app test test-vllm lint bench demo demo-sl demo-controls demo-hacking \
 	demo-model recordings screenshots
 
 PY := .venv/bin/python
@@ -15,6 +15,9 @@ install:  ## Make .venv and install the application (with vLLM where there is an
 
 app: install  ## Open the workbench on http://127.0.0.1:8501
 	@exec $(PY) -m streamlit run app.py $(ARGS)
+
+demo-app: install  ## Tell the story in five screens, read-only (docs/demo.md), on http://127.0.0.1:8501
+	@CAI_DEMO=1 exec $(PY) -m streamlit run app.py $(ARGS)
 
 # Files side by side, one for each of two cores; a browser wants the machine for itself.
 test:  ## Run every test, a real browser included (ARGS="tests/pages -k stop" for some)

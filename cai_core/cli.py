@@ -13,10 +13,13 @@ from collections.abc import Sequence
 
 from cai_core import __version__
 from cai_core.commands import (
+    choices,
+    compare,
     constitution,
     doctor,
     drift,
     evaluate,
+    evidence,
     importing,
     index,
     jobs,
@@ -57,6 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
         qualify,
         ways,
         evaluate,
+        compare,
+        evidence,
+        choices,
         drift,
         report,
         prompts,

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cai_core.errors import CaiError
+from cai_core.records import AccessRole
 from cai_core.workspace.draft_check import DraftProblem, check_draft
 from cai_core.workspace.drafts import Draft, DraftPrinciple, list_drafts, load_draft
 from cai_core.workspace.versions import list_names, load_version
@@ -70,7 +71,7 @@ def read_page(address: Address) -> None:
 def edit_page(address: Address) -> None:
     """A draft: its fields, a try of it, or the review before it is saved."""
     if not can_edit():
-        words = "Drafts are for editors. Ask an admin for that role."
+        words = f"Drafts are for editors. {services.explain(AccessRole.EDITOR)}"
         st.html(build_card("note", "You may read here, not edit", escape(words)))
         return
     keep_missed()

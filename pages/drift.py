@@ -12,7 +12,13 @@ from ui.drift_flips import show_cell
 from ui.drift_form import show_form, show_progress
 from ui.drift_matrix import STYLE, show_matrix
 from ui.drift_pin import choose_sides, find_sides
+from ui.drift_reading import show_reading
+from ui.drift_result import show_result
+from ui.drift_schedules import show_schedules
+from ui.drift_spot import show_spot_check
+from ui.drift_suites import show_suites
 from ui.drift_timeline import show_timeline
+from ui.evidence_calibration import show_calibration
 from ui.look import build_error, show_title
 from ui.report_panel import show_report
 from ui.runs_list import can
@@ -44,28 +50,34 @@ if not evaluations:
         disabled=not can(AccessRole.EDITOR),
         on_click=open_form,
     )
+    show_suites()
     st.stop()
 
 sides = find_sides(evaluations)
 baseline, same = sides.baseline, sides.same
 choose_sides(sides)
+show_spot_check(baseline, same[-1])
 names = {one.run: one for one in same}
 candidates = [one.run for one in same if one.run != baseline.run]
 try:
-    with st.spinner("Reading the evaluations …", show_time=True):
-        rows = load_matrix(services.workspace(), baseline.run, candidates, read_reader())
+    with show_reading() as tell:
+        rows = load_matrix(services.workspace(), baseline.run, candidates, read_reader(), tell)
 except (CaiError, OSError) as error:
     st.html(build_error("These evaluations cannot be compared", str(error)))
     st.stop()
 if rows:
+    show_result(baseline, {row.run: row for row in rows}, names)
     show_matrix(baseline, rows, names)
     show_timeline(baseline, rows, same)
+    show_calibration([baseline.run, *(row.run for row in rows)], key="drift")
     show_report([baseline.run, *(row.run for row in rows[:REPORTED])])
 else:
     st.html(
-        '<div class="cai-empty"><b>Nothing to compare with this baseline yet.</b> Evaluate another '
-        "model by the same suite: it then stands here as a row.</div>"
+        '<div class="cai-empty"><b>Nothing to compare with this baseline yet.</b> Spot check '
+        "another model: it then stands here as a row.</div>"
     )
+show_schedules(sides)
+show_suites()
 opened, measure = read(RUN), read(MEASURE)
 if opened and (measure in MEASURES or measure.startswith(KEEPS)):
     row = next((one for one in rows if one.run == opened), None)

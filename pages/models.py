@@ -66,7 +66,7 @@ def form_page(file: EndpointsFile, name: str) -> None:
     """The form, unless the address asks for something that cannot be."""
     config = file.book.endpoints.get(name)
     if not can(AccessRole.ADMIN):
-        st.html(build_card("note", "Endpoints are for admins", "Ask an admin for that role."))
+        st.html(build_card("note", "Endpoints are for admins", services.explain(AccessRole.ADMIN)))
     elif file.error is not None:
         show_broken(file)
     elif name and (config is None or name == "demo"):

@@ -9,8 +9,16 @@ from cai_core.workspace.index.views import RoundFilter
 from cai_core.workspace.versions import list_names
 from ui import services
 from ui.look import build_error, show_title
-from ui.overview_flow import STYLE, build_flow, show_first_chain, show_flow
-from ui.overview_lists import show_chains, show_events, show_health, show_runs, show_waiting
+from ui.overview_drift import show_drift
+from ui.overview_flow import STYLE, build_flow, show_first_chain, show_flow, show_story_link
+from ui.overview_lists import (
+    count_queued,
+    show_chains,
+    show_events,
+    show_health,
+    show_runs,
+    show_waiting,
+)
 
 TICK_SECONDS = 3
 LATEST = 24  # rounds, of which several may belong to one chain
@@ -38,11 +46,13 @@ def overview() -> None:
             report=report,
         )
     )
+    show_story_link()
     if all(run.recorded for run in runs):
         show_first_chain(recorded=bool(runs))
     left, right = st.columns(2, gap="large")
     with left:
-        show_waiting(marked)
+        show_waiting(marked, queued)
+        show_drift(now)
         show_runs(runs, now)
         show_health(report)
     with right:
@@ -54,4 +64,6 @@ st.html(STYLE)
 show_title(
     "Overview", "What runs, what is new, and what waits to be read, from constitution to model."
 )
+# Not at every tick: the votes of every queue are read for it.
+queued = count_queued()
 st.fragment(overview, run_every=TICK_SECONDS)()

@@ -9,6 +9,7 @@ from cai_core.actions.ways import start_ways
 from cai_core.errors import CaiError
 from cai_core.pipeline.live import LiveChain, LiveRequest
 from cai_core.pipeline.ways_live import LiveWays, WaysRequest
+from cai_core.records import AccessRole
 from ui import services
 from ui.chain_form import chain_form, is_outside_demo_world, restore_form
 from ui.chain_prompt import is_outside, note_was_seen
@@ -57,8 +58,8 @@ def go_to(address: dict[str, str], names: Sequence[str]) -> None:
     st.rerun()
 
 
-def run_button(*, outside: bool, disabled: bool) -> bool:
-    """Render the button; whether it was pressed."""
+def run_button(*, outside: bool, disabled: bool, why: str) -> bool:
+    """Render the button, with why it may not be pressed; whether it was."""
     return st.button(
         "Run anyway" if outside else "Run",
         key="run_chain",
@@ -67,6 +68,7 @@ def run_button(*, outside: bool, disabled: bool) -> bool:
         width="stretch",
         disabled=disabled,
         shortcut="Mod+Enter",
+        help=why or None,
     )
 
 
@@ -96,7 +98,8 @@ with st.container(key="playground_wide" if is_wide else "playground"):
         else:
             outside = isinstance(wanted, list) and any(map(is_outside_demo_world, wanted))
         running = live_ways if mode == "ways" else any(live)
-        clicked = run_button(outside=outside, disabled=running)
+        refused = services.explain(AccessRole.REVIEWER)
+        clicked = run_button(outside=outside, disabled=running or bool(refused), why=refused)
         if clicked and isinstance(wanted, str):
             st.html(build_card("note", "Not yet", escape(wanted)))
         elif clicked and (not outside or note_was_seen()):

@@ -6,7 +6,7 @@ from cai_core.records import AccessRole
 from ui.constitution_address import go, show_message
 from ui.look import show_title
 from ui.runs_detail import run_detail
-from ui.runs_form import LOOP, PRESET, new_run
+from ui.runs_form import EVALUATION, LOOP, PRESET, new_run
 from ui.runs_list import can, run_list
 from ui.runs_words import STYLE
 
@@ -21,7 +21,7 @@ with st.container(key="runs"):
         allowed = {"clone": AccessRole.EDITOR, "delete": AccessRole.ADMIN}
         ask = next((name for name in asked if can(allowed[name])), "")
         run_detail(wanted, ask)
-    elif (start := st.query_params.get("new", "")) in (PRESET, LOOP):
+    elif (start := st.query_params.get("new", "")) in (PRESET, LOOP, EVALUATION):
         new_run(start)
     else:
         with st.container(horizontal=True):

@@ -21,6 +21,7 @@ WRITERS = {
     "cai_core.workspace.drafts": {"write_draft", "delete_draft"},
     "cai_core.workspace.endpoints": {"write_endpoints", "restore_endpoints"},
     "cai_core.workspace.prompt_sets": {"write_prompt_set", "write_rejected"},
+    "cai_core.workspace.suites": {"write_suite"},
     "cai_core.workspace.prompt_uploads": {"write_upload", "delete_upload"},
     "cai_core.jobs.queue": {"hold_queue"},
     "cai_core.jobs.run_files": {"set_state", "write_inputs", "bury"},

@@ -187,3 +187,13 @@ def test_a_study_is_read_again_when_its_files_change(workspace: Path) -> None:
     assert study_drift(workspace, "before", "again") == first
     finish(open_run(workspace / "runs" / "again"), make_lines(RATES, seed=1), "again")
     assert study_drift(workspace, "before", "again").flips["leak"] == ()
+
+
+def test_a_made_model_is_named_by_its_run(workspace: Path) -> None:
+    """The entry's own name is the run's then, too; that is no run which is made from itself."""
+    made = "my-model-1a2b3c4d"
+    run = create_run(workspace / "runs" / made, kind="sft", recipe={"base": "demo"})
+    args = cli.build_parser().parse_args(["evaluate", made, "--suite", "demo", "--limit", "3"])
+    spec = evaluate.build_spec(workspace, made, args)
+    assert spec.recipe["model"] == str((run.outputs / "model").absolute())
+    assert spec.parents == (made,)

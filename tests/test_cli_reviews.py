@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cai_core import cli
+from cai_core.records import CritiqueVerdict
 from cai_core.workspace.review_votes import VoteChoice, read_votes
+from tests.critique_makers import judge, make_chains, queue_critiques
 from tests.review_makers import ADA, BOB, make_workspace, queue_up, say
 
 
@@ -30,7 +32,7 @@ def test_from_one_workspace_to_another(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["reviews", "list"]) == 0
-    assert f"{queue}  3/12 votes  blind  labels" in capsys.readouterr().out
+    assert f"{queue}  3/12 votes  blind  comparisons  labels" in capsys.readouterr().out
     file = tmp_path / "votes.csv"
     assert cli.main(["reviews", "export", queue, str(file)]) == 0
     assert capsys.readouterr().out.split() == [str(file), f"{file}.md"]
@@ -73,3 +75,24 @@ def test_what_cannot_be_done_is_one_line(
     ):
         assert cli.main(["reviews", *command]) == 2
         assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_critiques_are_listed_and_peoples_revisions_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = tmp_path / "w"
+    monkeypatch.setenv("CAI_WORKSPACE", str(workspace))
+    make_chains(workspace)
+    queue = queue_critiques(workspace)
+    judge(workspace, queue.queue_id, ADA, queue.items[0], CritiqueVerdict.PARTLY, revision="Mine.")
+    judge(workspace, queue.queue_id, ADA, queue.items[1], CritiqueVerdict.RIGHT)
+    assert cli.main(["reviews", "list"]) == 0
+    assert f"{queue.queue_id}  2/6 votes  blind  critiques  chains" in capsys.readouterr().out
+    file = tmp_path / "revisions.jsonl"
+    export = ["reviews", "export", queue.queue_id, str(file), "--format"]
+    assert cli.main([*export, "sft"]) == 0
+    (line,) = map(json.loads, file.read_text().splitlines())
+    assert line["messages"][-1] == {"role": "assistant", "content": "Mine."}
+    assert "| lines | 1 |" in Path(f"{file}.md").read_text()
+    assert cli.main([*export, "human"]) == 2
+    assert "known are jsonl, csv, sft" in capsys.readouterr().err

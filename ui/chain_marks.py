@@ -8,6 +8,7 @@ import streamlit as st
 
 from cai_core.actions.chains import MAX_NOTE, mark_chain
 from cai_core.errors import CaiError
+from cai_core.records import AccessRole
 from cai_core.workspace.index.views import ChainMarks
 from ui import services
 from ui.look import build_error, escape
@@ -26,7 +27,13 @@ def mark_toggles(chain: str, run: str, marks: ChainMarks, *, at: str) -> None:
         # The chain's id is in the key: a fast click must not hit the next chain.
         key = f"{at}_{mark}_{chain}"
         st.session_state[key] = getattr(marks, mark)
-        st.toggle(label, key=key, on_change=_toggle, args=(chain, run, mark, key))
+        st.toggle(
+            label,
+            key=key,
+            disabled=not _may(),
+            on_change=_toggle,
+            args=(chain, run, mark, key),
+        )
 
 
 def show_mark_failure() -> None:
@@ -46,7 +53,9 @@ def show_notes(marks: ChainMarks) -> None:
 
 
 def note_form(chain: str, run: str, *, at: str) -> None:
-    """The field for one more note."""
+    """The field for one more note; nothing for who may not add one."""
+    if not _may():
+        return
     key = f"{at}_note_{chain}"
     with st.form(f"{at}_note_form_{chain}", border=False):
         st.text_area("Add a note", key=key, max_chars=MAX_NOTE, height=90)
@@ -56,6 +65,10 @@ def note_form(chain: str, run: str, *, at: str) -> None:
 
 
 _FAILED = "mark_failed"
+
+
+def _may() -> bool:
+    return services.actor().role.includes(AccessRole.REVIEWER)
 
 
 def _toggle(chain: str, run: str, mark: str, key: str) -> None:

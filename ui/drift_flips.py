@@ -82,10 +82,10 @@ def _show_flips(
     st.html(f'<p class="cai-quiet">{escape(words)}</p>')
     runs = (baseline.run, candidate.run)
     for place, flip in show_part(f"flips_{candidate.run}_{measure}", flips, _SHOWN):
-        st.html(_build_flip(place + 1, flip, runs, measure, show_harmful=show_harmful))
+        st.html(build_flip(place + 1, flip, runs, measure, show_harmful=show_harmful))
 
 
-def _build_flip(
+def build_flip(
     number: int, flip: Flip, runs: tuple[str, str], measure: str, *, show_harmful: bool
 ) -> str:
     key = (flip.prompt_id, flip.sample)

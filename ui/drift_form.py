@@ -55,7 +55,7 @@ def show_form(baseline: Evaluation | None) -> None:
     workspace = services.workspace()
     try:
         spec = _build(workspace, entry)
-        (forecast,) = forecast_runs([spec], workspace, _look_at_machine(str(workspace)))
+        (forecast,) = forecast_runs([spec], workspace, look_at_machine(str(workspace)))
     except CaiError as error:
         st.html(build_error("This cannot be evaluated", str(error)))
         return
@@ -66,7 +66,7 @@ def show_form(baseline: Evaluation | None) -> None:
     else:
         told += f"About {describe('seconds', seconds.value)} ({seconds.basis})."
     st.html(f'<p class="cai-lead">{escape(told)}</p>')
-    refusals = check_plan([forecast], _look_at_machine(str(workspace)))
+    refusals = check_plan([forecast], look_at_machine(str(workspace)))
     if refusals:
         st.html(build_error("This machine cannot do it", "\n".join(refusals)))
     done = any(
@@ -122,7 +122,7 @@ def show_progress() -> None:
 
 def _ask(like: Mapping[str, Any]) -> dict[str, Any] | None:
     models = list_models(asked=True)
-    known = list_suites()
+    known = list_suites(services.workspace())
     suites = str(like.get("suite", "")).split(_JOIN)
     if not suites or not set(suites) <= set(known):
         suites = [DEMO]
@@ -130,14 +130,14 @@ def _ask(like: Mapping[str, Any]) -> dict[str, Any] | None:
     left, right = st.columns(2)
     with left:
         model = st.selectbox(
-            "Model", models, format_func=_name, key="drift_model", filter_mode="contains"
+            "Model", models, format_func=name_model, key="drift_model", filter_mode="contains"
         )
         chosen = st.multiselect("Suites", known, suites, key="drift_suites")
         judged_by = st.selectbox(
             "Judge",
             ["", *models],
             index=models.index(judge) + 1 if judge else 0,
-            format_func=lambda name: _name(name) if name else "Nobody: oracle and phrases alone",
+            format_func=lambda name: name_model(name) or "Nobody: oracle and phrases alone",
             key="drift_judge",
             filter_mode="contains",
         )
@@ -163,7 +163,7 @@ def _ask(like: Mapping[str, Any]) -> dict[str, Any] | None:
         st.html(build_card("note", "Choose", "A model and at least one suite."))
         return None
     entry = {
-        "name": re.sub(r"[^a-z0-9]+", "-", _name(model).lower()).strip("-")[:40] or "model",
+        "name": re.sub(r"[^a-z0-9]+", "-", name_model(model).lower()).strip("-")[:40] or "model",
         "kind": KIND,
         "model": model,
         "suite": list(chosen),
@@ -225,10 +225,12 @@ def _read(like: Mapping[str, Any], key: str, default: int, most: int) -> int:
     return min(most, max(1, value)) if isinstance(value, int) else default
 
 
-def _name(model: str) -> str:
+def name_model(model: str) -> str:
+    """A model as choices tell it."""
     return model.removeprefix(RUN)
 
 
 @st.cache_data(ttl=_MACHINE_SECONDS, show_spinner=False)
-def _look_at_machine(workspace: str) -> Machine:
+def look_at_machine(workspace: str) -> Machine:
+    """This machine, looked at every few seconds at most."""
     return read_machine(Path(workspace))

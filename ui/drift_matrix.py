@@ -55,6 +55,13 @@ STYLE = """<style>
 .cai-drift .doubt, .cai-drift-word.doubt { color: light-dark(#a04a06, #fbbf4d); }
 .cai-drift .good, .cai-drift-word.good { color: light-dark(#0f766e, #5eead4); }
 .cai-drift .even { color: light-dark(#5b6270, #a3aab8); }
+.cai-facts { border-collapse: collapse; font-size: 0.9rem; max-width: 60rem; }
+.cai-facts :is(th, td) { text-align: left; vertical-align: top; padding: 0.25rem 0.9rem 0.25rem 0;
+  overflow-wrap: anywhere; border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d); }
+.cai-facts th { font-weight: 600; white-space: nowrap; color: light-dark(#5b6270, #a3aab8); }
+.cai-row { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.15rem 0.6rem;
+  font-size: 0.85rem; }
+.cai-row > span { min-width: 0; overflow-wrap: anywhere; }
 .cai-drift summary { cursor: pointer; }
 .cai-drift ul { margin: 0.3rem 0 0; padding-left: 1.1rem; min-width: 13rem; }
 .cai-drift li { overflow-wrap: anywhere; margin: 0.2rem 0; }

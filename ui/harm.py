@@ -10,6 +10,7 @@ import streamlit as st
 from cai_core.actions.settings import set_setting
 from cai_core.errors import CaiError
 from cai_core.records import Finding, PromptKind
+from cai_core.workspace.read_only import is_read_only
 from cai_core.workspace.settings import load_settings
 from ui import services
 from ui.look import build_error
@@ -17,6 +18,8 @@ from ui.look import build_error
 SETTING = "show_harmful"
 LABEL = "Blurred: harmful text. Turn on “Show harmful text” to read it."
 _FAILED = "show_harmful_failed"
+# In a read-only demo the choice is the tab's, and written nowhere.
+_TAB = "show_harmful_here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,9 @@ def hold_removed(diff: str) -> str:
 
 
 def shows_harmful() -> bool:
-    """What this person has set."""
+    """What this person has set; in a read-only demo, in this tab."""
+    if is_read_only():
+        return bool(st.session_state.get(_TAB))
     return bool(load_settings(services.workspace(), services.actor().name)[SETTING])
 
 
@@ -85,15 +90,37 @@ def show_harmful_toggle(key: str = SETTING) -> bool:
     """Render the switch, and return what holds. `key` tells two switches of one page apart."""
     shown = shows_harmful()
     st.session_state[key] = shown
-    st.toggle("Show harmful text", key=key, on_change=_remember, args=(key,))
-    if failed := st.session_state.pop(_FAILED, None):
-        st.html(build_error("Not remembered", failed))
+    st.toggle("Show harmful text", key=key, on_change=lambda: _remember(st.session_state[key]))
+    _show_failure()
     return shown
 
 
-def _remember(key: str) -> None:
+def show_harmful_button() -> bool:
+    """The switch as a button with the key H, for who presents; returns what holds."""
+    shown = shows_harmful()
+    st.button(
+        "Blur harmful text" if shown else "Show harmful text",
+        key=f"{SETTING}_button",
+        icon=":material/visibility_off:" if shown else ":material/visibility:",
+        shortcut="H",
+        on_click=_remember,
+        args=(not shown,),
+    )
+    _show_failure()
+    return shown
+
+
+def _show_failure() -> None:
+    if failed := st.session_state.pop(_FAILED, None):
+        st.html(build_error("Not remembered", failed))
+
+
+def _remember(shown: bool) -> None:
+    if is_read_only():
+        st.session_state[_TAB] = shown
+        return
     try:
-        set_setting(services.actor(), services.workspace(), SETTING, st.session_state[key])
+        set_setting(services.actor(), services.workspace(), SETTING, shown)
     except CaiError as error:
         st.session_state[_FAILED] = str(error)
 

@@ -19,7 +19,7 @@ from cai_core.pipeline.import_reading import ImportLook, ImportSource, look, ope
 from cai_core.pipeline.import_records import ImportSettings
 from cai_core.pipeline.import_run import ImportReport
 from cai_core.pipeline.import_sources import find_files
-from cai_core.records import PromptKind
+from cai_core.records import AccessRole, PromptKind
 from cai_core.workspace.prompt_uploads import MAX_UPLOAD_BYTES, find_upload
 from ui import services
 from ui.constitution_address import can_edit, describe_count, leave_message, show_message
@@ -60,7 +60,8 @@ def show_import() -> None:
         on_click=_end,
     )
     if not can_edit():
-        st.html(build_card("note", "Importing takes the role editor", "Ask an admin for it."))
+        why = services.explain(AccessRole.EDITOR)
+        st.html(build_card("note", "Importing takes the role editor", why))
         return
     with st.container(key="import_panel"):
         show_message(PLACE)

@@ -114,6 +114,9 @@ h2.cai-side { font-size: 1rem; font-weight: 600; margin: 0; padding: 0; overflow
 .cai-empty ol { margin: 0.75rem 0 0; padding: 0; list-style: none; }
 .cai-empty li { display: flex; gap: 0.6rem; align-items: baseline; margin: 0.35rem 0; }
 .cai-empty .cai-icon { align-self: center; flex: none; }
+.cai-demo { display: flex; width: fit-content; align-items: center; gap: 0.35rem;
+  font-size: 0.85rem; font-weight: 600; padding: 0.1rem 0.7rem; border-radius: 999px;
+  border: 1px solid currentColor; color: light-dark(#a04a06, #fbbf4d); }
 .cai-h2 { font-size: 1.2rem; font-weight: 600; margin: 0; padding: 0; overflow-wrap: anywhere; }
 .cai-h2 .cai-badge { vertical-align: 0.2em; }
 .cai-quiet code { font-size: 0.95em; }
@@ -148,6 +151,14 @@ def build_style(*, theme: str | None = None) -> str:
         f".cai-{thing} {{ --cai: {look.colour}; }}" for thing, look in LOOKS.items()
     )
     return f"<style>{_BASE}{colours}{scheme}</style>"
+
+
+def build_read_only() -> str:
+    """What stands above every page of a read-only demo."""
+    return (
+        '<div class="cai-demo" role="note"><span class="cai-icon" aria-hidden="true">lock</span>'
+        "Read-only demo</div>"
+    )
 
 
 def show_title(title: str, lead: str) -> None:

@@ -39,6 +39,7 @@ STYLE = """<style>
   .st-key-flow > :has(.cai-arrow) { flex-basis: 100%; } .cai-arrow { rotate: 90deg; } }
 .cai-row { display: flex; flex-wrap: wrap; align-items: center; gap: 0.15rem 0.6rem;
   font-size: 0.85rem; color: light-dark(#5b6270, #a3aab8); }
+.st-key-story_link a { padding-left: 0; }
 .st-key-first_chain a { background: light-dark(#4f46e5, #6366f1) !important; padding: 0.4rem 0.9rem;
   border-radius: 0.5rem; }
 .st-key-first_chain a * { color: #ffffff !important; }
@@ -105,6 +106,16 @@ def show_flow(boxes: tuple[Box, ...]) -> None:
                 )
                 show_link(box.place, box.name)
                 st.html(f'<div class="cai-quiet">{escape(box.says)}</div>')
+
+
+def show_story_link() -> None:
+    """The way to the story, for who does not write code."""
+    with st.container(key="story_link"):
+        show_link(
+            Place(page=PLAYGROUND.with_name("story.py")),
+            "Constitutional AI in five screens",
+            icon=":material/auto_stories:",
+        )
 
 
 def show_first_chain(*, recorded: bool) -> None:

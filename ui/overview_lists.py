@@ -9,7 +9,10 @@ from typing import Any
 
 import streamlit as st
 
+from cai_core.errors import CaiError
 from cai_core.workspace.index.views import IndexReport, RoundPage, RoundView, RunView
+from cai_core.workspace.review_queues import list_queues
+from ui import services
 from ui.explorer_filter import WORDS
 from ui.explorer_links import (
     CONSTITUTIONS,
@@ -21,6 +24,8 @@ from ui.explorer_links import (
 )
 from ui.explorer_list import FINDING_BADGES
 from ui.look import build_badge, build_card, build_error, escape
+from ui.review_address import REVIEW_PAGE
+from ui.review_data import load_view
 
 OPEN_STATES = ("running", "queued", "interrupted")
 LABEL_LENGTH, DETAIL_LENGTH = 140, 120
@@ -171,21 +176,44 @@ def show_chains(page: RoundPage) -> None:
             show_nothing("No chain has a critique or a revision yet.")
 
 
-def show_waiting(marked: Mapping[str, int]) -> None:
-    """What somebody should read."""
+def count_queued() -> tuple[int, int]:
+    """What of the review queues is left for who sits before the page, and of how many queues.
+
+    A queue that cannot be read is left out; the page Review says why.
+    """
+    left = []
+    for queue in list_queues(services.workspace())[0]:
+        try:
+            left.append(len(load_view(queue).tabs["pending"]))
+        except (CaiError, OSError):
+            continue
+    return sum(left), sum(count > 0 for count in left)
+
+
+def show_waiting(marked: Mapping[str, int], queued: tuple[int, int]) -> None:
+    """What somebody should read.
+
+    Args:
+        queued: as `count_queued` tells.
+    """
     words = {
         "flagged": ("flagged", "Somebody wants another look."),
         "unmarked": ("without a mark", "Neither saved, nor flagged, nor noted."),
     }
     waiting = {mark: marked.get(mark, 0) for mark in words}
+    left, queues = queued
     with section("Waiting for review", "waiting"):
+        if left:
+            some = f"{queues} queue{'' if queues == 1 else 's'}"
+            details = _span("People judge comparisons and critiques, without being told.")
+            show_row("wait_queued", f"{left:,} in {some}", details, Place(page=REVIEW_PAGE))
         for mark, count in waiting.items():
             if count:
                 name, says = words[mark]
                 place = Place(page=CRITIQUES, params={"mark": mark})
                 show_row(f"wait_{mark}", f"{count:,} {name}", _span(says), place)
-        if not any(waiting.values()):
-            show_nothing("No chain waits.")
+        if not left and not any(waiting.values()):
+            show_nothing("Nothing waits.")
 
 
 def show_events(events: Sequence[Mapping[str, Any]], now: datetime) -> None:

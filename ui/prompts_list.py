@@ -30,7 +30,7 @@ def set_list() -> None:
         disabled=not can_add(),
         on_click=go,
         kwargs={"add": "1"},
-        help=None if can_add() else "Ask an admin for the role editor.",
+        help=services.explain(AccessRole.EDITOR) or None,
     )
     uses = list_set_uses(workspace)
     for version in list_versions(workspace):

@@ -17,7 +17,7 @@ from cai_core.errors import CaiError
 from cai_core.pipeline.prompt_preview import Import, PromptTally, check_new_name, preview_prompts
 from cai_core.pipeline.prompt_sets import list_versions
 from cai_core.pipeline.prompt_tables import COLUMNS, PromptSource, find_source
-from cai_core.records import PromptKind
+from cai_core.records import AccessRole, PromptKind
 from cai_core.workspace.prompt_uploads import MAX_UPLOAD_BYTES, find_upload
 from ui import services
 from ui.constitution_address import describe_count, go, leave_message, show_message
@@ -38,7 +38,9 @@ def upload_form() -> None:
     """The whole way from a file to a version."""
     st.button("All prompt sets", icon=":material/arrow_back:", on_click=go)
     if not can_add():
-        st.html(build_card("note", "Adding takes the role editor", "Ask an admin for it."))
+        st.html(
+            build_card("note", "Adding takes the role editor", services.explain(AccessRole.EDITOR))
+        )
         return
     left, right = st.columns([0.4, 0.6], gap="large")
     with left:

@@ -29,7 +29,7 @@ def show_report(runs: Sequence[str]) -> None:
     if len(names) < 2:
         why = "Choose a baseline and a candidate."
     elif not actor.role.includes(AccessRole.REVIEWER):
-        why = "Ask an admin for the role reviewer."
+        why = services.explain(AccessRole.REVIEWER)
     with st.container(horizontal=True, key="report"):
         for format, (label, ending, mime) in _FORMATS.items():
             st.download_button(

@@ -53,6 +53,23 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Max tokens of critiques",
         "The most that a critique may have.",
     ),
+    "where.kinds": ("Kinds of prompts", "Prompts of these kinds alone; left out, every kind."),
+    "few_shot": (
+        "Few-shot examples",
+        "A file of examples. A page takes one that ships with the workbench, the command line any.",
+    ),
+    "human": (
+        "What people say",
+        "A review queue’s votes, or a file of people’s labels; kept with the run as they stand.",
+    ),
+    "use_human": (
+        "People’s verdict is the label",
+        "Where more than half of them agree; needs “What people say”.",
+    ),
+    "drop_disputed": (
+        "Leave out disputed comparisons",
+        "Where people disagree, or see it otherwise than the label; needs “What people say”.",
+    ),
     "base": ("Model to train", "`demo`, `run:NAME` of a run that makes one, or a hub id."),
     "dpo:base": (
         "Model to train",
@@ -98,6 +115,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "All revisions, the final one alone, or the initial response.",
     ),
     "sources.use": ("Labels of {run}", "All of them, or those of one label source alone."),
+    "sources.kinds": (
+        "Kinds of prompts of {run}",
+        "Comparisons about prompts of these kinds alone; left out, every kind.",
+    ),
     "sources.pairs": (
         "Comparisons of {run}",
         "Two samples a prompt, all pairs of them, or each initial response and its last revision.",
@@ -225,6 +246,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Alarm: KL",
         "Nats a token from the reference model; `null` in the text turns it off.",
     ),
+    "alarms.warn_only": (
+        "Alarms that only warn",
+        "These are shown and stop nothing; every other one stops the run.",
+    ),
 }
 # What a field shows where neither the text nor the recipe gives a value.
 _LEFT_OUT = {
@@ -235,6 +260,9 @@ _LEFT_OUT = {
     "feedback_model": "as the roles say",
     "red_team_share": "as they come",
     "constitution": "none",
+    "human": "nobody",
+    "few_shot": "none",
+    "kinds": "every kind",
 }
 
 
@@ -257,10 +285,11 @@ def get_words(kind: str, key: str, values: Mapping[str, Any]) -> tuple[str, str]
 
 def describe_default(key: str, default: Any) -> str:
     """What a field's placeholder says: the recipe's own default, or what leaving it out means."""
-    if default is None:
+    if default is None or default == ():
         return _LEFT_OUT.get(key.rpartition(".")[2], "not named")
     if isinstance(default, tuple):
-        return f"{default[0]}"
+        # Bounds are a number and its mirror; names stand for themselves.
+        return ", ".join(default) if isinstance(default[0], str) else f"{default[0]}"
     return f"{default:g}" if isinstance(default, float) else f"{default}"
 
 

@@ -11,7 +11,10 @@ import streamlit as st
 from cai_core.errors import CaiError
 from cai_core.jobs.plan_edit import NAMES, RunFields, read_fields, set_field
 from cai_core.jobs.plan_fields import Shape, get_shape, is_shown
+from cai_core.jobs.plan_rlaif_specs import QUEUE
 from cai_core.jobs.plan_yaml import dump_value
+from cai_core.workspace.review_queues import list_queues
+from ui import services
 from ui.constitution_address import leave_message
 from ui.look import build_card, escape_markdown
 from ui.runs_field_words import describe_default, get_words
@@ -23,6 +26,7 @@ _LARGEST = 1e9
 _LONGEST_NAME = 40
 _DRAWN = ("random", "in-order")
 _STEPS = {"learning_rate": 1e-5}
+_FILES = ("human", "few_shot")
 
 
 def plan_fields(text_key: str) -> None:
@@ -133,7 +137,7 @@ class _Editor:
                 st.toggle(label, **common)
             case "whole" | "number" | "bounds":
                 self._show_number(label, key, shape, {**common, "placeholder": placeholder})
-            case "names" | "principles":
+            case "names" | "principles" | "several":
                 options = self._list_several(key, shape)
                 st.session_state[widget] = [value] if isinstance(value, str) else value or []
                 options += [one for one in st.session_state[widget] if one not in options]
@@ -144,10 +148,14 @@ class _Editor:
     def _show_one(self, label: str, key: str, shape: Shape, common: dict[str, Any]) -> None:
         value, above = self._run.values[key], self._runs[: self._run.number]
         named = shape.holds == "name"
-        options = list_for(key, self._run, above) if named else list(shape.choices)
+        last = key.rpartition(".")[2]
+        if last in _FILES:
+            options = _list_queues() if last == "human" else []
+        else:
+            options = list_for(key, self._run, above) if named else list(shape.choices)
         options += [value] if value is not None and value not in options else []
         st.session_state[common["key"]] = value
-        free = named and key.rpartition(".")[2] not in ("prompts", "constitution")
+        free = named and last not in ("prompts", "constitution")
         st.selectbox(label, options, index=None, accept_new_options=free, **common)
 
     def _show_number(self, label: str, key: str, shape: Shape, common: dict[str, Any]) -> None:
@@ -162,9 +170,17 @@ class _Editor:
         st.number_input(label, value=None, step=step, format="%g", **common)
 
     def _list_several(self, key: str, shape: Shape) -> list[str]:
+        if shape.holds == "several":
+            return list(shape.choices)
         if shape.holds == "principles":
             return [*_DRAWN, *list_principles(self._run.values.get("constitution"))]
         return list_for(key, self._run, self._runs[: self._run.number])
+
+
+def _list_queues() -> list[str]:
+    """Review queues of comparisons, as a plan names them."""
+    queues, _ = list_queues(services.workspace())
+    return [f"{QUEUE}{one.queue_id}" for one in queues if one.kind == "comparisons"]
 
 
 def _fits(shape: Shape, value: Any) -> bool:
@@ -180,7 +196,7 @@ def _fits(shape: Shape, value: Any) -> bool:
             return _is_number(value)
         case "bounds":
             return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
-        case "names" | "principles":
+        case "names" | "principles" | "several":
             named = [value] if isinstance(value, str) else value
             right = isinstance(named, list) and all(isinstance(one, str) for one in named)
             return right and len(set(named)) == len(named)
@@ -210,7 +226,7 @@ def _read(widget: Any, shape: Shape, before: Any) -> Any:
     match shape.holds:
         case "bounds" if widget is not None:
             return [widget, round(1 - widget, 9)]
-        case "names":
+        case "names" | "several":
             return list(widget) or None
         case "principles":
             # A word takes the place of ids, and ids that of a word: the newest choice counts.

@@ -16,6 +16,7 @@ from cai_core.records import AccessRole
 from ui import services
 from ui.constitution_address import go, leave_message
 from ui.look import build_card, build_error
+from ui.runs_evaluate import choose_evaluation
 from ui.runs_fields import plan_fields
 from ui.runs_forecast import show_plan_forecast
 from ui.runs_list import can
@@ -24,8 +25,8 @@ from ui.runs_qualification import show_qualifications
 from ui.runs_words import KINDS, build_table
 
 PRESETS = Path(__file__).resolve().parents[1] / "data" / "recipes"
-PRESET, LOOP = "1", "loop"
-_FROM = {PRESET: "A preset", LOOP: "The whole loop"}
+PRESET, LOOP, EVALUATION = "1", "loop", "evaluation"
+_FROM = {PRESET: "A preset", LOOP: "The whole loop", EVALUATION: "An evaluation"}
 _TEXT, _FIRST = "plan_text", "demo-sl"
 _BUILT = "plan_built_loop"
 
@@ -50,14 +51,14 @@ class _Draft:
 
     @property
     def ships(self) -> bool:
-        return self.name != LOOP
+        return self.name not in (LOOP, EVALUATION)
 
 
 def new_run(start: str) -> None:
     """The form: where to begin, fields, YAML, what it comes to, and the button that hands it in.
 
     Args:
-        start: PRESET or LOOP, as the address says.
+        start: PRESET, LOOP or EVALUATION, as the address says.
     """
     st.button("All runs", icon=":material/arrow_back:", on_click=go)
     if not can(AccessRole.EDITOR):
@@ -66,13 +67,13 @@ def new_run(start: str) -> None:
     left, right = st.columns([0.55, 0.45], gap="large")
     with left:
         _start_field(start)
-        draft = _choose_loop() if start == LOOP else _choose_preset()
+        draft = _choose(start)
         text = _edit(draft) if draft is not None else ""
     with right:
-        if draft is None:
-            show_what_it_makes()
-        else:
+        if draft is not None:
             _show_check(text, draft)
+        elif start == LOOP:
+            show_what_it_makes()
 
 
 def _start_field(start: str) -> None:
@@ -85,6 +86,16 @@ def _start_field(start: str) -> None:
         key="plan_from",
         on_change=lambda: go(new=st.session_state["plan_from"]),
     )
+
+
+def _choose(start: str) -> _Draft | None:
+    """The plan that the form begins with; None until there is one."""
+    if start == LOOP:
+        return _choose_loop()
+    if start == EVALUATION:
+        text = choose_evaluation(f"{_TEXT}_{EVALUATION}")
+        return None if text is None else _Draft(EVALUATION, text, "run")
+    return _choose_preset()
 
 
 def _choose_preset() -> _Draft:
@@ -102,7 +113,8 @@ def _choose_loop() -> _Draft | None:
 def _edit(draft: _Draft) -> str:
     key = draft.key
     st.session_state.setdefault(key, draft.origin)
-    plan_fields(key)
+    if draft.name != EVALUATION:
+        plan_fields(key)
     text = st.text_area(
         "Plan",
         key=key,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.look import build_style
+from cai_core.workspace.read_only import is_read_only
+from ui.look import build_read_only, build_style
 
 HERE = Path(__file__).resolve().parent
 PAGES = HERE.parent / "pages"
@@ -17,6 +18,8 @@ st.set_page_config(
     menu_items={"Get help": None, "Report a bug": None, "About": None},
 )
 st.html(build_style(theme=st.context.theme.type))
+if is_read_only():
+    st.html(build_read_only())
 
 overview = st.Page(
     PAGES / "overview.py",
@@ -48,6 +51,18 @@ critiques = st.Page(
     icon=":material/rate_review:",
     url_path="critiques",
 )
+preferences = st.Page(
+    PAGES / "preferences.py",
+    title="Preferences",
+    icon=":material/compare_arrows:",
+    url_path="preferences",
+)
+compare = st.Page(
+    PAGES / "compare.py",
+    title="Side by side",
+    icon=":material/view_column_2:",
+    url_path="compare",
+)
 labels = st.Page(
     PAGES / "labels.py",
     title="Labels",
@@ -66,6 +81,12 @@ drift = st.Page(
     icon=":material/trending_up:",
     url_path="drift",
 )
+evidence = st.Page(
+    PAGES / "evidence.py",
+    title="Evidence",
+    icon=":material/fact_check:",
+    url_path="evidence",
+)
 runs = st.Page(
     PAGES / "runs.py",
     title="Runs",
@@ -80,9 +101,20 @@ models = st.Page(
 )
 
 
+story = st.Page(
+    PAGES / "story.py",
+    title="Story",
+    icon=":material/auto_stories:",
+    url_path="story",
+    # Elsewhere the overview leads to it.
+    visibility="visible" if is_read_only() else "hidden",
+)
+
+
 def home() -> None:
-    """The bare address leads to the overview; with a chain or a comparison, to the playground."""
-    page = playground if {"run", "ways"} & st.query_params.keys() else overview
+    """The bare address leads to the overview, in a demo to the story; with a chain to its page."""
+    first = story if is_read_only() else overview
+    page = playground if {"run", "ways"} & st.query_params.keys() else first
     st.switch_page(page, query_params=st.query_params.to_dict())
 
 
@@ -91,15 +123,19 @@ def home() -> None:
 st.navigation(
     [
         st.Page(home, default=True, visibility="hidden"),
+        story,
         overview,
         constitutions,
         prompts,
         playground,
         critiques,
+        preferences,
+        compare,
         runs,
         labels,
         review,
         drift,
+        evidence,
         models,
     ],
     position="top",

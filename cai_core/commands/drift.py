@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cai_core.commands import schedules
 from cai_core.commands.evaluate import add_asking, build_spec, find_kind, finish, name_model
 from cai_core.commands.junit import build_junit
 from cai_core.errors import RecipeError
@@ -33,12 +34,13 @@ _FLIPS_IN_FILE = 50
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `drift` to a command line's subcommands."""
+    """Add `drift`, and `schedule`, which repeats it, to a command line's subcommands."""
+    schedules.add_parser(subparsers)
     parser = subparsers.add_parser(
         "drift",
         help="compare two models on a suite; a gate for continuous integration",
         description="Evaluate two models by the same suite and seeds, or take evaluations that are "
-        "there, and tell what changed: paired differences with 95 %% intervals, corrected for the "
+        "there, and tell what changed: paired differences with 95 % intervals, corrected for the "
         "number of measures, and the flipped answers. With --gate the exit status is 1 where the "
         "candidate got worse.",
     )

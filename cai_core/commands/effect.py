@@ -30,7 +30,7 @@ def add_effect_parser(commands: argparse._SubParsersAction[argparse.ArgumentPars
         help="what each principle found and changed in this workspace's chains",
         description="Of each principle: how often it was drawn, found something, changed the "
         "text, and by how much; people's verdicts on its critiques; how far responses kept to it "
-        "before and after, where the demo world's oracle can tell. Intervals are 95 %%, clustered "
+        "before and after, where the demo world's oracle can tell. Intervals are 95 %, clustered "
         "by prompt. Refuses while an app owns the workspace's index: look there at Constitutions, "
         "Effect.",
     )

@@ -33,6 +33,7 @@ from cai_core.inference.server_record import (
     read_process_start,
     save_record,
 )
+from cai_core.workspace.read_only import refuse_in_demo
 
 # Loading a few GB from a slow disk; a small model is up in about five seconds.
 START_SECONDS = 120.0
@@ -63,9 +64,11 @@ def ensure_server(
         UnknownModelError: no such model.
         ServerUnavailableError: it did not come up; the message ends with its log. Or the
             workspace cannot be written.
+        NotAllowedError: in a read-only demo, which starts nothing.
     """
     if is_url(model):
         return resolve_url(model, key=read_key())
+    refuse_in_demo("start a model server")
     name, fingerprint = _identify(model)
     files = ServerFiles.of(workspace, name)
     make_folder(files.lock.parent)

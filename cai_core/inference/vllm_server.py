@@ -34,6 +34,7 @@ from cai_core.inference.vllm_record import (
     files_of,
     load_vllm_record,
 )
+from cai_core.workspace.read_only import refuse_in_demo
 
 # Large weights from a slow disk; a small model on a CPU is up in under a minute.
 START_SECONDS = 1800.0
@@ -86,6 +87,7 @@ def start_vllm(
         CaiError: as `ensure_vllm`.
     """
     _check_kind(config)
+    refuse_in_demo("start a vLLM")
     files = files_of(workspace, config.name)
     if _hand_out(config, files, timeout):
         return False

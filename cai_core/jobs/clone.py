@@ -52,6 +52,8 @@ _OF_INPUTS: Mapping[str, tuple[str, ...]] = {
         *_CONSTITUTION,
         "system_constitution",
         "system_constitution_hash",
+        "feedback_constitution",
+        "feedback_constitution_hash",
         "suite",
         "suite_hash",
         "limit",

@@ -2,8 +2,9 @@
 
     python -m cai_core.jobs.dispatcher WORKSPACE
 
-Started by `launch.ensure_dispatcher`; leaves when nothing is queued and no worker lives. It can be
-killed at any time: workers go on, and the next one adopts them. It loads no torch.
+Started by `launch.ensure_dispatcher`; leaves when nothing is queued, no worker lives and no
+schedule is active. It can be killed at any time: workers go on, and the next one adopts them. It
+loads no torch.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cai_core.jobs.process import ProcessRecord, save_process
 from cai_core.jobs.queue import hold_queue, load_queue
 from cai_core.jobs.readiness import Readiness
 from cai_core.jobs.schedule import Candidate, Slot, find_slot
+from cai_core.jobs.schedules import ScheduleWatch
 from cai_core.jobs.troubles import RETRY_SECONDS, Troubles, tell_error
 from cai_core.jobs.workers import Workers
 from cai_core.workspace.locks import same_file, try_lock
@@ -48,6 +50,7 @@ class Dispatcher:
         self._workers = Workers(workspace, limits.hang_seconds)
         self._troubles = Troubles(workspace)
         self._readiness = Readiness(workspace, self._troubles)
+        self._schedules = ScheduleWatch(workspace)
         # Training runs for which the GPU could not be cleared: what is away stays away for them.
         self._without_room: set[str] = set()
         self._room_trouble = ""
@@ -91,6 +94,7 @@ class Dispatcher:
             CaiError: the queue cannot be read; the next tick tries again.
         """
         self._workers.look()
+        self._schedules.look()
         queued, ready = self._readiness.list_ready()
         self._without_room &= set(queued)
         full = {
@@ -154,7 +158,7 @@ class Dispatcher:
     def _may_leave(self, lock: int) -> bool:
         """Let go of the lock when there was nothing to do for long; decided under the queue's."""
         now = time.monotonic()
-        if len(self._workers) or load_queue(self._workspace):
+        if self._schedules.active or len(self._workers) or load_queue(self._workspace):
             self._busy_at = now
         if now - self._busy_at < self._limits.idle_seconds:
             return False

@@ -40,10 +40,10 @@ def load_side(workspace: Path, run_id: str) -> Side:
     if (state := read_status(folder).state) is not RunState.SUCCEEDED:
         raise WorkspaceError(f"{run_id} is {state}, not succeeded. Resume it, or choose another.")
     try:
-        stat = (folder / "outputs" / JUDGEMENTS).stat()
+        stats = [(folder / "outputs" / name).stat() for name in (JUDGEMENTS, METRICS)]
     except OSError as error:
         raise WorkspaceError(f"{run_id}: has no {JUDGEMENTS}. Choose an evaluation.") from error
-    return _load(folder, stat.st_mtime_ns, stat.st_size)
+    return _load(folder, tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
 
 
 def study_drift(
@@ -76,8 +76,8 @@ def study_drift(
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _load(folder: Path, changed: int, size: int) -> Side:
-    del changed, size  # of judgements.jsonl: the key of what is remembered
+def _load(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Side:
+    del stamps  # of its two files: the key of what is remembered
     open_run(folder, kind=KIND)
     header = read_metrics(folder)
     try:

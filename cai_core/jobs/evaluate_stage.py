@@ -11,17 +11,22 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from cai_core.errors import CaiError
 from cai_core.inference.pool import EnginePool
 from cai_core.inference.probe import probe
+from cai_core.jobs.drift_matrix import list_evaluated, load_matrix
 from cai_core.jobs.evaluate_cautions import list_cautions
 from cai_core.jobs.evaluate_truth import build_oracle
 from cai_core.pipeline.connect import Launched, launch
 from cai_core.pipeline.evaluate import run_evaluation
+from cai_core.pipeline.evaluate_best import build_choosing_recipe
 from cai_core.pipeline.evaluate_inputs import EvaluateInputs, load_evaluate_inputs
 from cai_core.pipeline.evaluate_recipe import EvaluateRecipe, parse_evaluate_recipe
 from cai_core.pipeline.evaluate_rows import EvaluateSetup, Judge
 from cai_core.pipeline.label_answers import choose_scorer
+from cai_core.pipeline.label_asking import LabelSetup
 from cai_core.pipeline.progress import Progress
+from cai_core.workspace.baselines import find_baseline
 from cai_core.workspace.runs import Run
 
 log = logging.getLogger(__name__)
@@ -42,11 +47,28 @@ def run_evaluate(run: Run, workspace: Path) -> None:
     judge = None
     if recipe.judge is not None:
         judge = model if recipe.judge == recipe.model else launch(recipe.judge, workspace)
-    metrics = asyncio.run(_evaluate(run, recipe, inputs, model, judge, workspace))
+    feedback = None
+    if recipe.feedback_model is not None:
+        held = {recipe.model: model} | ({recipe.judge: judge} if recipe.judge and judge else {})
+        feedback = held.get(recipe.feedback_model) or launch(recipe.feedback_model, workspace)
+    metrics = asyncio.run(_evaluate(run, recipe, inputs, model, judge, feedback, workspace))
     if metrics is not None:
         log.info("%d responses judged", metrics["responses"])
         for caution in metrics["cautions"]:
             log.warning("%s", caution["text"])
+        _warm_drift(run, workspace, str(metrics["suite"]["name"]))
+
+
+def _warm_drift(run: Run, workspace: Path, suite: str) -> None:
+    """Compare it now with what the page holds it against, so that the page need not."""
+    try:
+        same = [one.run for one in list_evaluated(workspace) if one.suite == suite]
+        pinned = find_baseline(workspace, same)
+        baseline = pinned.run if pinned is not None else same[0]
+        if baseline != run.run_id:
+            load_matrix(workspace, baseline, [run.run_id], None)
+    except (CaiError, OSError, IndexError) as error:
+        log.warning("not compared with the baseline: %s", error)
 
 
 async def _evaluate(
@@ -55,6 +77,7 @@ async def _evaluate(
     inputs: EvaluateInputs,
     model: Launched,
     judge: Launched | None,
+    feedback: Launched | None,
     workspace: Path,
 ) -> dict[str, Any] | None:
     task = asyncio.current_task()
@@ -66,11 +89,24 @@ async def _evaluate(
         if judge is not None and judge is not model:
             judging = await stack.enter_async_context(judge.open())
         asked = None if judge is None else await _prepare_judge(judging, recipe, inputs)
+        choosing = None
+        if feedback is not None:
+            chooser = pool
+            if feedback is not model:
+                same = feedback is judge
+                chooser = judging if same else await stack.enter_async_context(feedback.open())
+            choosing = await _prepare_choosing(chooser, recipe, inputs, run.run_id)
         info = await pool.info()
         return await run_evaluation(
             run,
             EvaluateSetup(
-                run_id=run.run_id, recipe=recipe, inputs=inputs, model=pool, info=info, judge=asked
+                run_id=run.run_id,
+                recipe=recipe,
+                inputs=inputs,
+                model=pool,
+                info=info,
+                judge=asked,
+                choosing=choosing,
             ),
             build_oracle(inputs.suite),
             concurrency=model.count_chains(),
@@ -89,6 +125,20 @@ async def _prepare_judge(pool: EnginePool, recipe: EvaluateRecipe, inputs: Evalu
     if recipe.ratings and inputs.rubric.ratings and scorer.way is None:
         log.warning("this server tells no log-probabilities: ratings are read from text")
     return Judge(model=pool, info=await pool.info(), rubric=inputs.rubric, scorer=scorer)
+
+
+async def _prepare_choosing(
+    pool: EnginePool, recipe: EvaluateRecipe, inputs: EvaluateInputs, run_id: str
+) -> LabelSetup:
+    assert inputs.feedback is not None, "a recipe with best_of has a constitution to choose by"
+    return LabelSetup(
+        run_id=run_id,
+        recipe=build_choosing_recipe(recipe),
+        constitution=inputs.feedback,
+        model=pool,
+        info=await pool.info(),
+        scorer=choose_scorer(await probe(pool), "chat", reasoned=False),
+    )
 
 
 def _tell_progress() -> Callable[[Progress], None]:

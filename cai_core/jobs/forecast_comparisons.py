@@ -14,13 +14,13 @@ from cai_core.jobs.forecast_counts import count_prompts
 from cai_core.jobs.forecast_revise import CHARACTERS_A_TOKEN, get_longest_answer
 from cai_core.jobs.forecast_training import assume_prompt_length, find_answer_length
 from cai_core.jobs.spec import RunSpec
-from cai_core.pipeline.chain_records import read_chain_records
+from cai_core.pipeline.compared_answers import get_compared_path, read_compared
 from cai_core.pipeline.comparison_records import FormedComparison, read_comparisons
 from cai_core.pipeline.comparisons import form_comparisons
+from cai_core.pipeline.evaluate import KIND as EVALUATE_KIND
 from cai_core.pipeline.label import FORMED
 from cai_core.pipeline.label_recipe import ComparisonSource, LabelRecipe, parse_label_recipe
 from cai_core.pipeline.recipe import parse_revise_recipe
-from cai_core.pipeline.revise import CHAINS
 
 # Bytes of chains beyond which they are not read for a forecast: a page is drawn at every key.
 _READ_AT_MOST = 64 * 2**20
@@ -63,7 +63,7 @@ def count_comparisons(spec: RunSpec, known: Known) -> ComparisonCount | None:
         if (own / "outputs" / FORMED).exists():
             return _describe(tuple(read_comparisons(own)), "frozen by the run")
         runs = known.workspace / "runs"
-        paths = tuple(runs / run / "outputs" / CHAINS for run in recipe.parents)
+        paths = tuple(get_compared_path(runs / run) for run in recipe.parents)
         stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
         if sum(size for _, size in stamps) <= _READ_AT_MOST:
             return _form(json.dumps(recipe.as_dict(), sort_keys=True), runs, stamps)
@@ -81,8 +81,8 @@ def _form(told: str, runs: Path, stamps: tuple[tuple[int, int], ...]) -> Compari
         [
             (
                 source,
-                read_chain_records(runs / source.run),
-                read_chain_records(runs / source.against) if source.against else (),
+                read_compared(runs / source.run),
+                read_compared(runs / source.against) if source.against else (),
             )
             for source in recipe.sources
         ],
@@ -152,6 +152,8 @@ def _count_planned(recipe: LabelRecipe, known: Known) -> ComparisonCount | None:
 
 def _count_source(source: ComparisonSource, known: Known) -> _Planned | None:
     spec = known.plans.find(source.run)
+    if spec is not None and spec.kind == EVALUATE_KIND:
+        return None  # what it will answer is counted once it is there
     prompts = None if spec is None else count_prompts(spec)
     if spec is None or prompts is None:
         return None

@@ -15,7 +15,7 @@ from cai_core.jobs.forecast_training import find_own_rate
 from cai_core.jobs.rates import Rate
 from cai_core.jobs.spec import RunSpec
 from cai_core.pipeline.evaluate_inputs import RUBRIC, SUITE, EvaluateInputs
-from cai_core.pipeline.evaluate_plan import count_rows
+from cai_core.pipeline.evaluate_plan import CHOICE, count_rows
 from cai_core.pipeline.evaluate_recipe import EvaluateRecipe, parse_evaluate_recipe
 from cai_core.pipeline.inputs import CONSTITUTION
 from cai_core.pipeline.judge_rubric import parse_rubric
@@ -23,7 +23,13 @@ from cai_core.training.memory import MemoryPart
 
 # Assumed until a run was measured: a row's fields, a judged response, and a text in both.
 _BYTES_A_ROW, _BYTES_A_RESPONSE, _BYTES_A_TOKEN = 1200, 1500, 10
-_ROLES = {"response": "policy", "question": "judge", "rating": "judge", "principle": "judge"}
+_ROLES = {
+    "response": "policy",
+    "choice": "feedback",
+    "question": "judge",
+    "rating": "judge",
+    "principle": "judge",
+}
 
 
 def forecast_evaluate(spec: RunSpec, known: Known) -> Forecast:
@@ -97,8 +103,12 @@ class _Evaluate:
         answer, judged = self._recipe.sampling.max_tokens, self._recipe.judge_tokens
         asked = mean + answer + REQUEST_TOKENS
         return (
-            {"response": mean, **dict.fromkeys(("question", "rating", "principle"), asked)},
-            {"response": answer, "question": judged, "rating": 1, "principle": judged},
+            {
+                "response": mean,
+                **dict.fromkeys(("question", "rating", "principle"), asked),
+                CHOICE: asked + answer,
+            },
+            {"response": answer, "question": judged, "rating": 1, "principle": judged, CHOICE: 1},
         )
 
     def _sum_tokens(self, what: str, lengths: Mapping[str, float]) -> Figure:
@@ -136,8 +146,9 @@ class _Evaluate:
         recipe = self._recipe
         parts = [worker]
         models = [recipe.model]
-        if recipe.judge is not None and recipe.judge != recipe.model:
-            models.append(recipe.judge)
+        for other in (recipe.judge, recipe.feedback_model):
+            if other is not None and other not in models:
+                models.append(other)
         for number, model in enumerate(models):
             length = round(max(self._prompt.values()) + max(self._completion.values()))
             server = count_server(model, self._known, asks=sum(self._rows.values()), length=length)
@@ -168,7 +179,12 @@ class _Evaluate:
     def _count_cost(self) -> Figure:
         total, told = 0.0, []
         for name, count in self._rows.items():
-            model = self._recipe.model if _ROLES[name] == "policy" else self._recipe.judge
+            by_role = {
+                "policy": self._recipe.model,
+                "judge": self._recipe.judge,
+                "feedback": self._recipe.feedback_model,
+            }
+            model = by_role[_ROLES[name]]
             if not count or model is None:
                 continue
             price, words = count_price(

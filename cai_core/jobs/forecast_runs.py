@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cai_core.errors import CaiError, RecipeError, WorkspaceError
@@ -25,6 +25,7 @@ from cai_core.jobs.forecast_rl import forecast_rl
 from cai_core.jobs.forecast_serving import SERVER_PARTS
 from cai_core.jobs.forecast_sft import forecast_sft
 from cai_core.jobs.forecast_usage import Usage, load_usage
+from cai_core.jobs.held_out import list_faults
 from cai_core.jobs.rates import load_measured
 from cai_core.jobs.spec import RunSpec
 from cai_core.workspace.files import replace_file
@@ -76,7 +77,7 @@ def forecast_runs(
         machine=machine or read_machine(workspace),
         measured=load_measured(workspace),
     )
-    return [_forecast(spec, known) for spec in specs]
+    return [_hold_out(_forecast(spec, known), spec, known) for spec in specs]
 
 
 def check_fit(forecast: Forecast, machine: Machine) -> list[str]:
@@ -150,6 +151,15 @@ def compare_forecast(run_folder: Path) -> list[Compared]:
         return []
     usage = load_usage(run_folder)
     return [_compare(forecast, name, usage) for name in forecast.figures]
+
+
+def _hold_out(forecast: Forecast, spec: RunSpec, known: Known) -> Forecast:
+    """With the held-out suites that the run would be trained on as its faults."""
+    try:
+        faults = list_faults(spec, known.plans)
+    except (CaiError, OSError, ValueError, KeyError) as error:
+        faults = (f"it cannot be compared with the held-out suites: {error}",)
+    return replace(forecast, faults=(*forecast.faults, *faults)) if faults else forecast
 
 
 def _forecast(spec: RunSpec, known: Known) -> Forecast:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cai_core.inference.probe import probe
-from cai_core.pipeline.chain_records import read_chain_records
+from cai_core.pipeline.compared_answers import read_compared
 from cai_core.pipeline.comparison_records import FormedComparison
 from cai_core.pipeline.comparisons import FormingCounts, form_comparisons
 from cai_core.pipeline.connect import Launched, launch
@@ -56,8 +56,8 @@ def _form(recipe: LabelRecipe, workspace: Path) -> tuple[Sequence[FormedComparis
         [
             (
                 source,
-                read_chain_records(runs / source.run),
-                read_chain_records(runs / source.against) if source.against else (),
+                read_compared(runs / source.run),
+                read_compared(runs / source.against) if source.against else (),
             )
             for source in recipe.sources
         ],

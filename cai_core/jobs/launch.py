@@ -14,6 +14,7 @@ from cai_core.jobs.process import (
     spawn,
 )
 from cai_core.workspace.locks import try_lock
+from cai_core.workspace.read_only import refuse_in_demo
 
 # Under the workspace's `servers`, beside those of the model servers.
 LOCK, RECORD, LOG = "dispatcher.lock", "dispatcher.json", "dispatcher.log"
@@ -27,7 +28,9 @@ def ensure_dispatcher(workspace: Path) -> bool:
 
     Raises:
         WorkspaceError: the workspace cannot be written, or the system starts no process.
+        NotAllowedError: in a read-only demo.
     """
+    refuse_in_demo("start the dispatcher")
     workspace = workspace.resolve()
     folder = workspace / "servers"
     try:

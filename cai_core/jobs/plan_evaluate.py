@@ -18,7 +18,8 @@ from cai_core.pipeline.evaluate_recipe import EvaluateRecipe, parse_evaluate_rec
 
 # What is looked up later stands in for itself until then.
 LATER = "?"
-_FILLED = ("suite_hash", "rubric_hash", "constitution_hash", "system_constitution_hash")
+_NAMED = ("rubric", "constitution", "system_constitution", "feedback_constitution")
+_FILLED = ("suite_hash", *(f"{name}_hash" for name in _NAMED))
 KEYS = (
     "name",
     "kind",
@@ -53,7 +54,7 @@ def parse_evaluate(name: str, entry: Mapping[str, Any]) -> EvaluatePlan:
     values.setdefault("model", LATER)
     if values.get("judge") is not None and values.get("rubric") is None:
         values["rubric"] = LATER
-    for key in ("rubric", "constitution", "system_constitution"):
+    for key in _NAMED:
         if values.get(key) is not None:
             values[f"{key}_hash"] = LATER
     recipe = parse_evaluate_recipe(values)

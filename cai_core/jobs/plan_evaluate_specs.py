@@ -45,6 +45,13 @@ def build_evaluate(run: EvaluatePlan, lookup: Lookup) -> Made | None:
                 raise RecipeError(
                     f"{rubric.name} rates nothing. Leave `ratings` out, or name another rubric."
                 )
+    feedback = recipe.feedback_model
+    with faults.catch(run.name, "feedback_model"):
+        feedback = feedback and lookup.find_model(run.name, feedback, parents)
+    with faults.catch(run.name, "best_of"):
+        if recipe.best_of > 1 and suite is not None:
+            _check_turns(suite)
+    rules = _find_constitution(run, "feedback_constitution", lookup)
     constitution = _find_constitution(run, "constitution", lookup)
     system = _find_constitution(run, "system_constitution", lookup)
     if len(faults) > before or suite is None:
@@ -62,9 +69,23 @@ def build_evaluate(run: EvaluatePlan, lookup: Lookup) -> Made | None:
             constitution_hash=constitution.hash if constitution else None,
             system_constitution=system.name if system else None,
             system_constitution_hash=system.hash if system else None,
+            feedback_model=feedback,
+            feedback_constitution=rules.name if rules else None,
+            feedback_constitution_hash=rules.hash if rules else None,
         )
-    inputs = EvaluateInputs(suite=suite, rubric=rubric, constitution=constitution, system=system)
+    inputs = EvaluateInputs(
+        suite=suite, rubric=rubric, constitution=constitution, system=system, feedback=rules
+    )
     return Made(recipe.as_dict(), tuple(dict.fromkeys(parents)), build_evaluate_inputs(inputs))
+
+
+def _check_turns(suite: Suite) -> None:
+    longer = sum(len(prompt.turns) > 1 for prompt in suite.prompts)
+    if longer:
+        raise RecipeError(
+            f"{longer} prompts of {suite.name} have several turns, and the best of several answers "
+            "is chosen for one. Leave best_of out, or choose another suite."
+        )
 
 
 def _find_constitution(run: EvaluatePlan, key: str, lookup: Lookup) -> Constitution | None:

@@ -14,13 +14,17 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cai_core.jobs.plan import RevisePlan, Where
 from cai_core.pipeline.label_recipe import ComparisonSource, LabelRecipe
+from cai_core.records import PromptKind
+from cai_core.training.alarm_limits import NAMES as ALARMS
 from cai_core.training.dpo_recipe import DpoRecipe
 from cai_core.training.preference_recipe import PreferenceSource
 from cai_core.training.recipe import ChainSource, SftRecipe
 from cai_core.training.reward_recipe import RewardRecipe
 from cai_core.training.rl_recipe import LengthReward, ModelReward, RlRecipe
 
-Holds = Literal["name", "names", "choice", "switch", "whole", "number", "principles", "bounds"]
+Holds = Literal[
+    "name", "names", "choice", "several", "switch", "whole", "number", "principles", "bounds"
+]
 # In the place of `sources` and `rewards` stand the fields of each of their entries.
 SOURCES, REWARDS = "sources", "rewards"
 _TRAINING = ("learning_rate", "epochs", "batch_size", "micro_batch", "max_length")
@@ -36,6 +40,9 @@ _TRAINING_MORE = (
     "save_steps",
 )
 _SAMPLES = ("sample_steps", "sample_prompts")
+_PEOPLE = ("human", "use_human", "drop_disputed")
+# What an entry names and its recipe does not: files, whose hashes the recipe holds.
+_FILES = frozenset({"human", "few_shot"})
 # What somebody new to it needs, and then the rest.
 FIRST: Mapping[str, tuple[str, ...]] = {
     "revise": (
@@ -67,6 +74,7 @@ FIRST: Mapping[str, tuple[str, ...]] = {
 }
 MORE: Mapping[str, tuple[str, ...]] = {
     "revise": (
+        "where.kinds",
         "critic_model",
         "chain.samples",
         "chain.principles",
@@ -76,6 +84,7 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "chain.policy_sampling.max_tokens",
         "chain.critic_sampling.temperature",
         "chain.critic_sampling.max_tokens",
+        "few_shot",
     ),
     "sft": ("packing", *_TRAINING_MORE, *_SAMPLES),
     "label": (
@@ -90,11 +99,14 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "least_mass",
         "max_unparsed",
         "similarity",
+        "few_shot",
+        "human",
     ),
-    "reward": ("soft", "eval_share", "center", *_TRAINING_MORE, "shuffled"),
-    "dpo": ("soft", "eval_share", *_TRAINING_MORE, *_SAMPLES, "shuffled"),
+    "reward": (*_PEOPLE, "soft", "eval_share", "center", *_TRAINING_MORE, "shuffled"),
+    "dpo": (*_PEOPLE, "soft", "eval_share", *_TRAINING_MORE, *_SAMPLES, "shuffled"),
     "rl": (
         "where.limit",
+        "where.kinds",
         "constitution",
         "max_tokens",
         "temperature",
@@ -121,8 +133,11 @@ MORE: Mapping[str, tuple[str, ...]] = {
         "alarms.shorter",
         "alarms.repetition",
         "alarms.kl",
+        "alarms.warn_only",
     ),
 }
+# Of an entry of `sources`, among the rest.
+_SOURCE_MORE: Mapping[str, tuple[str, ...]] = {"reward": ("kinds",), "dpo": ("kinds",)}
 # Of an entry of `sources`; `run` and `against` say which it is and are changed in the text.
 _SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "sft": ("run", "use", "share"),
@@ -150,6 +165,10 @@ _SOURCES: Mapping[str, type] = {
     "reward": PreferenceSource,
     "dpo": PreferenceSource,
 }
+_SEVERAL: Mapping[str, tuple[str, ...]] = {
+    "kinds": tuple(kind.value for kind in PromptKind),
+    "warn_only": ALARMS,
+}
 # Whole numbers begin at 1, but for these.
 _LEAST = {
     **dict.fromkeys(("seed", "revisions", "sample_steps", "sample_prompts", "probe_prompts"), 0),
@@ -162,9 +181,9 @@ class Shape:
     """What a field holds.
 
     Attributes:
-        holds: `name` of a thing in the workspace, `names` of several; `principles` is `random`,
-            `in-order` or a list of ids; `bounds` a pair [low, 1 - low].
-        choices: of a `choice`, else empty.
+        holds: `name` of a thing in the workspace, `names` of several; `several` of the choices;
+            `principles` is `random`, `in-order` or a list of ids; `bounds` a pair [low, 1 - low].
+        choices: of a `choice` or `several`, else empty.
         default: what a plan that leaves it out gets; None where there is none.
         least: of a `whole` number.
     """
@@ -182,6 +201,7 @@ def list_fields(kind: str, run: Mapping[str, Any]) -> tuple[tuple[str, ...], tup
         run: its entry in the plan, for its `sources` and `rewards`.
     """
     first: list[str] = []
+    more: list[str] = []
     for key in FIRST.get(kind, ()):
         if key not in (SOURCES, REWARDS):
             first.append(key)
@@ -189,7 +209,9 @@ def list_fields(kind: str, run: Mapping[str, Any]) -> tuple[tuple[str, ...], tup
         entries = run.get(key)
         for number, entry in enumerate(entries if isinstance(entries, list) else ()):
             first += [f"{key}.{number}.{name}" for name in _list_entry_keys(kind, key, entry)]
-    return tuple(first), MORE.get(kind, ())
+            if key == SOURCES and isinstance(entry, Mapping):
+                more += [f"{key}.{number}.{name}" for name in _SOURCE_MORE.get(kind, ())]
+    return tuple(first), (*more, *MORE.get(kind, ()))
 
 
 def is_shown(key: str) -> bool:
@@ -220,9 +242,13 @@ def get_shape(kind: str, key: str) -> Shape:
     for step in steps[:-1]:
         record = get_type_hints(record)[step]
     name = steps[-1]
+    if name in _FILES:
+        return Shape(holds="name")
     hint, default = get_type_hints(record)[name], _find_default(record, name)
     if (kind, key) == ("rl", "prompts"):
         return Shape(holds="names")
+    if name in _SEVERAL:
+        return Shape(holds="several", choices=_SEVERAL[name], default=default)
     return _build_shape(hint, default, _LEAST.get(name, 1))
 
 

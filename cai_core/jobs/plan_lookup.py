@@ -160,7 +160,9 @@ class Lookup:
             _check_kind(name, self.built[name].kind, kinds)
             return self.built[name].run_id
         names = self._plan.names
-        if name in names:
+        # Nothing is made from itself: an entry that bears a run's id means the run that is there.
+        own = name == run and name == Path(name).name and (self._workspace / "runs" / name).is_dir()
+        if name in names and not own:
             below = names.index(name) >= names.index(run)
             fix = "stands further down. Move it up" if below else "has a fault. Correct that one"
             raise RecipeError(f"run {name!r} {fix}.")

@@ -12,6 +12,7 @@ from cai_core.jobs.plan import Where
 from cai_core.jobs.plan_lookup import Lookup
 from cai_core.jobs.plan_names import RUN
 from cai_core.jobs.plan_rlaif import LATER, RlaifPlan
+from cai_core.pipeline.compared_answers import COMPARED_KINDS
 from cai_core.pipeline.frozen_prompts import encode_prompts
 from cai_core.pipeline.human_labels import (
     HumanLabel,
@@ -68,8 +69,8 @@ def _build_label(run: RlaifPlan, recipe: LabelRecipe, lookup: Lookup) -> Made | 
             other = source.against
             found = replace(
                 source,
-                run=lookup.find_run(run.name, source.run, "revise"),
-                against=other and lookup.find_run(run.name, other, "revise"),
+                run=lookup.find_run(run.name, source.run, *COMPARED_KINDS),
+                against=other and lookup.find_run(run.name, other, *COMPARED_KINDS),
             )
             sources.append(found)
     constitution: Constitution | None = None

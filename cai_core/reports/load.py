@@ -16,6 +16,7 @@ from cai_core.evaluation.review_agreement import Agreement, measure_agreement
 from cai_core.evaluation.suite_file import load_suite
 from cai_core.evaluation.suites import SHIPPED, Suite
 from cai_core.inference.model_folder import DEMO, DEMO_FOLDER
+from cai_core.jobs.calibration_study import CalibratedJudge, get_judge, study_calibration
 from cai_core.jobs.drift_study import list_evaluations, load_side, study_drift
 from cai_core.jobs.evaluate_cautions import find_maker
 from cai_core.jobs.forecast_usage import load_usage
@@ -71,6 +72,7 @@ def load_report(workspace: Path, names: Sequence[str], *, made: str) -> Report:
         agreements=agreements,
         synthetic=synthetic,
         unread=tuple(unread),
+        calibrations=_load_calibrations(workspace, sides),
     )
 
 
@@ -236,6 +238,18 @@ def _load_labels(
         if votes:
             agreements[(queue.name, queue.run)] = measure_agreement(votes, examined[queue.run])
     return qualities, agreements
+
+
+def _load_calibrations(
+    workspace: Path, sides: Iterable[Evaluated]
+) -> dict[str, tuple[CalibratedJudge, ...]]:
+    """Each judge of the evaluations, with what people say of its judgements."""
+    found = {}
+    for one in sides:
+        judge = get_judge(one.metrics)
+        if judge is not None:
+            found[shorten_model(judge.name)] = study_calibration(workspace, judge)
+    return found
 
 
 def _list_cards(

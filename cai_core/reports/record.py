@@ -74,6 +74,8 @@ def build_doubts(report: Report) -> Section:
         header = ("Model", "Measure", "n", "Same word", "Judge alone", "Truth alone", "Bias")
         caption = "The judge against the truth, on the same answers; bias is the judge’s rate less "
         blocks.append(Table(f"{caption}the truth’s", header, tuple(checked)))
+    if report.calibrations:
+        blocks += _show_calibrations(report)
     return Section("limits", "Cautions and limits", tuple(blocks))
 
 
@@ -223,6 +225,33 @@ def build_provenance(report: Report) -> Section:
         "Provenance",
         (Table("Where the figures come from", ("What", "Value"), tuple(rows)), *folds),
     )
+
+
+def _show_calibrations(report: Report) -> Iterator[Block]:
+    """The judges against people, or that nobody has read their judgements."""
+    yield Heading("The judge against people")
+    rows = [
+        (
+            name,
+            one.question,
+            f"{one.calibration.n}, {100 * one.blind:.0f} % blind",
+            tell_rate(one.calibration.agreement),
+            tell_kappa(one.calibration.kappa),
+            tell_rate(one.calibration.found),
+            tell_rate(one.calibration.false_alarms),
+        )
+        for name, found in report.calibrations.items()
+        for one in found
+    ]
+    if rows:
+        header = ("Judge", "Question", "n", "Same word", "Kappa", "Found", "False alarms")
+        caption = "Judges and people on the same answers, comparisons and critiques"
+        yield Table(caption, header, tuple(rows))
+    for name, found in report.calibrations.items():
+        if not found:
+            yield Words(
+                f"{name} is not calibrated against people yet: nobody has read what it judged."
+            )
 
 
 def _list_agreement(report: Report) -> Iterator[tuple[str, ...]]:

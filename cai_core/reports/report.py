@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cai_core.evaluation.drift import Drift
@@ -11,6 +11,7 @@ from cai_core.evaluation.drift_side import Side
 from cai_core.evaluation.label_quality import LabelQuality
 from cai_core.evaluation.review_agreement import Agreement
 from cai_core.evaluation.suites import Suite
+from cai_core.jobs.calibration_study import CalibratedJudge
 from cai_core.jobs.forecast_usage import Usage
 from cai_core.records import Constitution
 
@@ -81,6 +82,7 @@ class Report:
         made: when (ISO 8601). version: of this code.
         sides: the baseline, then the candidates. drifts: one for each candidate.
         lineage: children before parents, the evaluations first.
+        calibrations: judge's name → what people say of its judgements; empty where nobody did.
         labels: `label` run → what its labels are like. agreements: queue's name, its run → votes.
         synthetic: whether the demo model has a part in it.
         unread: what could not be read and is left out, in words.
@@ -97,3 +99,4 @@ class Report:
     agreements: Mapping[tuple[str, str], Agreement]
     synthetic: bool
     unread: tuple[str, ...] = ()
+    calibrations: Mapping[str, tuple[CalibratedJudge, ...]] = field(default_factory=dict)

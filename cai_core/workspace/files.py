@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cai_core.errors import WorkspaceError
+from cai_core.workspace.read_only import refuse_in_demo
 
 # Named here so that the fault tests can make the Nth of each fail.
 _write = os.write
@@ -55,7 +56,9 @@ def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
 
     Raises:
         WorkspaceError: the disk is full or refuses; the old file is untouched.
+        NotAllowedError: in a read-only demo.
     """
+    refuse_in_demo(f"write {path.name}")
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         with aside.open("wb") as file:

@@ -25,6 +25,7 @@ from typing import Any
 from cai_core.errors import WorkspaceError
 from cai_core.records import content_hash
 from cai_core.workspace.files import sync_folder, write_all
+from cai_core.workspace.read_only import refuse_in_demo
 
 FORMAT = 1
 GENESIS = "0" * 64
@@ -92,7 +93,9 @@ def append_records(
         WorkspaceError: the disk is full or refuses, a record cannot be written as JSON, or the
             file is chained and `chained` is False (or the other way round). The batch then is
             not acknowledged; whole lines of it may still be found by readers.
+        NotAllowedError: in a read-only demo.
     """
+    refuse_in_demo(f"append to {path.name}")
     with _locked(path) as descriptor:
         created = os.fstat(descriptor).st_size == 0
         payload = _build_payload(path, descriptor, records, header or {}, chained)

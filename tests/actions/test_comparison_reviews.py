@@ -12,13 +12,8 @@ from typing import Any
 
 import pytest
 
-from cai_core.actions.comparison_reviews import (
-    claim_comparison,
-    claim_next,
-    discard_comparison,
-    undo_vote,
-    vote_comparison,
-)
+from cai_core.actions.comparison_reviews import discard_comparison, vote_comparison
+from cai_core.actions.review_claims import claim_item, claim_next, undo_vote
 from cai_core.actions.vote_files import export_votes, export_votes_to, import_votes
 from cai_core.errors import CaiError, NotAllowedError, WorkspaceError
 from cai_core.evaluation.label_traits import LabelFilter
@@ -28,8 +23,9 @@ from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
 from cai_core.workspace.events import Topic, append_event, get_journal_path, read_events
 from cai_core.workspace.journal import verify_chain
 from cai_core.workspace.review_claims import LEASE_SECONDS, read_claims
+from cai_core.workspace.review_fields import MAX_REASON
 from cai_core.workspace.review_queues import list_queues, load_queue
-from cai_core.workspace.review_votes import MAX_REASON, Vote, VoteChoice, read_votes
+from cai_core.workspace.review_votes import Vote, VoteChoice, read_votes
 from tests.review_makers import ADA, BOB, RUN, VIEWER, make_workspace, queue_up, say
 
 A, B, TIE, BAD = VoteChoice.A, VoteChoice.B, VoteChoice.TIE, VoteChoice.BOTH_BAD
@@ -48,17 +44,17 @@ def standing(workspace: Path, queue: str) -> dict[tuple[str, str], str]:
 
 def test_a_queue_is_a_filters_or_a_sample_and_immutable(workspace: Path) -> None:
     queue = queue_up(workspace, LabelFilter(verdict="A"), name=" mine  own ", overlap=2)
-    assert queue.comparisons == ("c0", "c2", "c4")
+    assert queue.items == ("c0", "c2", "c4")
     assert (queue.name, queue.selection, queue.population) == ("mine own", "verdict A", 3)
     again = queue_up(workspace, LabelFilter(verdict="A"), name="mine own", overlap=2)
     assert again.queue_id == queue.queue_id
     drawn = queue_up(workspace, width=0.8, seed=3)
-    assert len(drawn.comparisons) == 4 and drawn.population == 6
+    assert len(drawn.items) == 4 and drawn.population == 6
     assert queue_up(workspace, width=0.8, seed=4).queue_id != drawn.queue_id
     queues, unread = list_queues(workspace)
     assert {one.queue_id for one in queues} >= {queue.queue_id, drawn.queue_id} and not unread
     assert all(one.actor == "local" and one.at for one in queues)
-    assert load_queue(workspace, queue.queue_id).comparisons == queue.comparisons
+    assert load_queue(workspace, queue.queue_id).items == queue.items
 
 
 @pytest.mark.parametrize(
@@ -96,10 +92,10 @@ def test_a_reviewer_is_given_the_next_and_keeps_it(workspace: Path) -> None:
     assert claim_next(BOB, workspace, queue=queue, now=2) == "c1"
     assert claim_next(ADA, workspace, queue=queue, after="c0", now=3) == "c2"
     assert claim_next(BOB, workspace, queue=queue, after="c1", backwards=True, now=4) == "c0"
-    assert not claim_comparison(BOB, workspace, queue=queue, comparison="c2", now=5)
-    assert not claim_comparison(BOB, workspace, queue=queue, comparison="c99", now=5)
-    assert claim_comparison(BOB, workspace, queue=queue, comparison="c5", now=5)
-    held = {who: claim.comparison for who, claim in read_claims(workspace, queue, now=6).items()}
+    assert not claim_item(BOB, workspace, queue=queue, item="c2", now=5)
+    assert not claim_item(BOB, workspace, queue=queue, item="c99", now=5)
+    assert claim_item(BOB, workspace, queue=queue, item="c5", now=5)
+    held = {who: claim.item for who, claim in read_claims(workspace, queue, now=6).items()}
     assert held == {"ada": "c2", "bob": "c5"}
 
 
@@ -107,10 +103,10 @@ def test_a_holder_that_crashed_is_waited_for_no_longer_than_the_lease(workspace:
     queue = queue_up(workspace, LabelFilter(text="thing 3")).queue_id
     assert claim_next(ADA, workspace, queue=queue, now=0) == "c3"
     assert claim_next(BOB, workspace, queue=queue, now=LEASE_SECONDS - 1) is None
-    assert claim_comparison(ADA, workspace, queue=queue, comparison="c3", now=400)  # renewed
+    assert claim_item(ADA, workspace, queue=queue, item="c3", now=400)  # renewed
     assert claim_next(BOB, workspace, queue=queue, now=LEASE_SECONDS + 1) is None
     assert claim_next(BOB, workspace, queue=queue, now=400 + LEASE_SECONDS) == "c3"
-    assert not claim_comparison(ADA, workspace, queue=queue, comparison="c3", now=1001)
+    assert not claim_item(ADA, workspace, queue=queue, item="c3", now=1001)
     # What she made of it all the same is not thrown away.
     say(workspace, queue, ADA, "c3", B)
     say(workspace, queue, BOB, "c3", A)
@@ -126,7 +122,8 @@ def test_a_damaged_file_of_claims_stops_nobody(workspace: Path) -> None:
 WORKER = """
 import sys
 from pathlib import Path
-from cai_core.actions.comparison_reviews import claim_next, vote_comparison
+from cai_core.actions.comparison_reviews import vote_comparison
+from cai_core.actions.review_claims import claim_next
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.review_votes import VoteChoice
 workspace, queue, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -164,7 +161,7 @@ def test_processes_at_once_share_a_queue_without_doubles(tmp_path: Path, overlap
     for mine in given:
         assert len(set(mine)) == len(mine)
     every = sorted(one for mine in given for one in mine)
-    assert every == sorted(list(queue.comparisons) * overlap)
+    assert every == sorted(list(queue.items) * overlap)
     assert sum(bool(mine) for mine in given) > 1  # they did work at once
     assert len(read_votes(tmp_path, queue.queue_id)) == 40 * overlap
     assert verify_chain(get_journal_path(tmp_path, Topic.REVIEWS)) == []
@@ -259,7 +256,7 @@ def test_each_action_asks_for_its_role(workspace: Path) -> None:
     vote = {**told, "comparison": "c0", "blind": True, "shown_first": "A"}
     refused = [
         lambda: claim_next(VIEWER, workspace, **told),
-        lambda: claim_comparison(VIEWER, workspace, **told, comparison="c0"),
+        lambda: claim_item(VIEWER, workspace, **told, item="c0"),
         lambda: vote_comparison(VIEWER, workspace, **vote, choice=A),
         lambda: discard_comparison(VIEWER, workspace, **vote),
         lambda: undo_vote(VIEWER, workspace, **told),

@@ -62,12 +62,16 @@ class App:
 
 
 @contextmanager
-def serve_app(workspace: Path) -> Iterator[App]:
-    """`streamlit run app.py` on a free loopback port, ended with the model server it started."""
+def serve_app(workspace: Path, **settings: str) -> Iterator[App]:
+    """`streamlit run app.py` on a free loopback port, ended with the model server it started.
+
+    Args:
+        settings: of its environment.
+    """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    env = {**os.environ, "CAI_WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "CAI_WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"} | settings
     started = time.monotonic()
     with (workspace / "app.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)

@@ -9,15 +9,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cai_core.evaluation.review_export import build_votes_file
-from cai_core.records import PromptKind
+from cai_core.records import CritiqueVerdict, PromptKind
 from cai_core.workspace.events import Topic, get_journal_path
 from cai_core.workspace.journal import verify_chain
 from cai_core.workspace.review_queues import list_queues
-from cai_core.workspace.review_votes import VoteChoice, read_votes
+from cai_core.workspace.review_votes import VoteChoice, read_critique_votes, read_votes
 from tests.browser.conftest import OpenPage, serve_app
 from tests.browser.test_constitutions import press_by_keyboard, tab_to
 from tests.browser.test_hostile import check_inert
 from tests.browser.test_playground import main, overflow
+from tests.critique_makers import make_chains, queue_critiques
 from tests.hostile import HOSTILE
 from tests.label_workspace import write_labels
 from tests.review_makers import RUN, make_labels, queue_up
@@ -67,7 +68,9 @@ def test_ten_comparisons_are_reviewed_blind_with_keys_alone(
     write_labels(tmp_path, RUN, labels)
     with serve_app(tmp_path) as app:
         page = open_page(f"{app.url}review")
-        press_by_keyboard(page, main(page).get_by_role("button", name="Make a queue"))
+        press_by_keyboard(
+            page, main(page).get_by_role("button", name="Make a queue of comparisons")
+        )
         expect(main(page).get_by_text("10 comparisons in the queue.")).to_be_visible()
         press_by_keyboard(page, main(page).get_by_role("button", name="Make the queue"))
         go_to_item(page, 0)
@@ -161,6 +164,69 @@ def test_ten_comparisons_are_reviewed_blind_with_keys_alone(
     assert verify_chain(get_journal_path(tmp_path, Topic.REVIEWS)) == []
 
 
+def test_critiques_are_judged_and_a_revision_is_edited_with_keys_alone(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    make_chains(tmp_path, 2)
+    with serve_app(tmp_path) as app:
+        page = open_page(f"{app.url}review?new=critiques&finding=found")
+        expect(main(page).get_by_text("2 rounds in the queue.")).to_be_visible()
+        press_by_keyboard(page, main(page).get_by_role("button", name="Make the queue"))
+        judged(page, 0, 2)
+        expect(main(page).get_by_role("button", name=re.compile("^Undo"))).to_be_visible()
+        settle(page)
+        for secret in ("p0", "model-a", "problem found"):
+            expect(main(page).get_by_text(secret, exact=True)).to_have_count(0)
+        # What a critique objects to is blurred until it is asked for.
+        expect(main(page).locator(".cai-blur").first).to_be_visible()
+        page.keyboard.press("h")
+        expect(main(page).locator(".cai-blur")).to_have_count(0)
+        settle(page)
+        page.keyboard.press("2")
+        page.wait_for_url("**pick=partly**")
+        settle(page)
+        page.keyboard.press("e")
+        revision = main(page).get_by_role("textbox", name="Your revision")
+        expect(revision).to_have_value(re.compile(r"^Better \d\.$"))
+        settle(page)
+        tab_to(page, revision)
+        page.keyboard.press("Control+A")
+        page.keyboard.type("I would say 1 and 2.")
+        page.keyboard.press("Control+Enter")
+        judged(page, 1, 2)
+        told = "You: Partly · under p0, by model-a: a problem found"
+        expect(main(page).get_by_text(told)).to_be_visible()
+        settle(page)
+        page.keyboard.press("u")
+        judged(page, 0, 2)
+        settle(page)
+        page.keyboard.press("1")
+        page.wait_for_url("**pick=right**")
+        expect(main(page).get_by_role("button", name=re.compile("^Submit"))).to_be_enabled()
+        settle(page)
+        page.keyboard.press("Control+Enter")
+        judged(page, 1, 2)
+        settle(page)
+        page.keyboard.press("d")
+        expect(main(page).get_by_text("Nothing is left for you here.")).to_be_visible()
+        settle(page)
+        page.keyboard.press("Control+Enter")
+        expect(main(page).get_by_text("Critiques that are right")).to_be_visible()
+        assert overflow(page) <= 0
+        ((queue,), _) = list_queues(tmp_path)
+        first, second = (
+            next(v for v in read_critique_votes(tmp_path, queue.queue_id) if v.item == item)
+            for item in queue.items
+        )
+        page.goto(f"{app.url}critiques?chain={first.chain}")
+        expect(page.get_by_text("A person’s revision")).to_be_visible()
+        expect(page.get_by_text("I would say 1 and 2.")).to_be_visible()
+    assert (first.verdict, first.revision) == (CritiqueVerdict.RIGHT, "I would say 1 and 2.")
+    assert first.exposed and not first.blind  # told by the vote that was taken back
+    assert second.discarded and second.blind
+    assert verify_chain(get_journal_path(tmp_path, Topic.REVIEWS)) == []
+
+
 @pytest.mark.parametrize("width", [1280, 400])
 def test_hostile_texts_stay_texts_and_within_the_window(
     tmp_path: Path, open_page: OpenPage, width: int
@@ -171,6 +237,8 @@ def test_hostile_texts_stay_texts_and_within_the_window(
     )
     write_labels(tmp_path, RUN, labels)
     queue = queue_up(tmp_path, blind=False, name=HOSTILE[0][:100]).queue_id
+    make_chains(tmp_path, 1, prompt=every, response=f"so {every}")
+    critiques = queue_critiques(tmp_path, blind=False, name=HOSTILE[1][:100]).queue_id
     with serve_app(tmp_path) as app:
         page = open_page(f"{app.url}review?queue={queue}", width=width)
         judged(page, 0, 2)
@@ -187,6 +255,10 @@ def test_hostile_texts_stay_texts_and_within_the_window(
             expect(main(page).get_by_text("All queues")).to_be_visible()
             check_inert(page)
             assert overflow(page) <= 0
+        page.goto(f"{app.url}review?queue={critiques}")
+        judged(page, 0, 2)
+        check_inert(page)
+        assert overflow(page) <= 0
         page.goto(f"{app.url}review")
         expect(main(page).get_by_text("1 of 2 votes")).to_be_visible()
         check_inert(page)

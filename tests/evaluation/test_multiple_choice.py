@@ -148,3 +148,34 @@ def test_shuffled_comparisons_score_one_half_by_any_reward():
     shuffled = [right(shuffle_comparisons(pairs, seed)) for seed in range(20)]
     assert sum(shuffled) / 20 == pytest.approx(0.5, abs=0.04)
     assert [p.cluster for p in shuffle_comparisons(pairs, 1)] == [p.cluster for p in pairs]
+
+
+def test_moved_options_stand_under_other_letters_and_come_back():
+    choice = parse_choice({**RECORD, "incorrects": [" (B)"]})
+    moved = choice.moved
+    assert "\n (A) A swan.\n (B) A raven.\n\nThe answer is:" in moved.prompt
+    assert (moved.correct, moved.cluster) == ({1}, choice.cluster)
+    assert moved.moved == choice
+    three = parse_choice(
+        {
+            "prompt": "Which? Options:\n (A) one\n (B) two\n (C) three\nThe answer is:",
+            "corrects": [" (C)"],
+            "incorrects": [" (A)", " (B)"],
+        }
+    )
+    assert three.moved.prompt == "Which? Options:\n (A) two\n (B) three\n (C) one\nThe answer is:"
+    assert three.moved.correct == {1} and three.moved.moved.moved == three
+    assert parse_choice({**RECORD, "prompt": "Which bird is black?"}).moved is None
+
+
+def test_the_official_options_can_all_be_moved_and_hhh_tells_conversations():
+    for name in ("438HHHEvaluations", "HarmfulVsEthical", "HarmfulnessClassification"):
+        shown = "first120" if name.startswith("438") else "first40"
+        for choice in load_choices(official_file(f"evals/{name}.{shown}.jsonl")):
+            turned = choice
+            for _ in choice.options:
+                turned = turned.moved
+            assert turned == choice
+            if name.startswith("438"):
+                ends = [turns[-1].content for turns in choice.conversations]
+                assert all(f"[[[{end}" in choice.prompt for end in ends)

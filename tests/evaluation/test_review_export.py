@@ -30,7 +30,7 @@ def make_queue(**changes: Any) -> ReviewQueue:
         **{
             "name": "mine | all",
             "run": "labels",
-            "comparisons": tuple(f"c{n}" for n in range(100)),
+            "items": tuple(f"c{n}" for n in range(100)),
             "overlap": 2,
             "blind": True,
             "selection": "verdict tie",

@@ -14,6 +14,7 @@ from cai_core.errors import WorkspaceError
 from cai_core.evaluation.label_traits import LabelFilter, select_labels
 from cai_core.jobs.label_study import (
     get_stamp,
+    judge_by_votes,
     list_answers,
     list_human_files,
     list_label_runs,
@@ -22,8 +23,10 @@ from cai_core.jobs.label_study import (
 from cai_core.pipeline.comparison_records import build_comparison_id
 from cai_core.pipeline.human_labels import HumanLabel
 from cai_core.records import Message, Verdict
+from cai_core.workspace.review_votes import VoteChoice
 from tests.evaluation.test_label_quality import swap
 from tests.label_workspace import write_labels
+from tests.review_makers import make_vote
 from tests.training.labels import make_label
 
 A, B, TIE = Verdict.A, Verdict.B, Verdict.TIE
@@ -141,3 +144,40 @@ def test_a_damaged_line_is_named_and_a_stamp_moves_with_the_file(tmp_path: Path)
         load_study(run.path)
     shutil.rmtree(run.outputs)
     assert list_label_runs(tmp_path) == []
+
+
+def test_peoples_votes_are_the_only_truth_where_that_is_asked(tmp_path: Path) -> None:
+    labels = [placed(n, 0.9) for n in range(5)]
+    run = write_labels(tmp_path, "one", labels)
+    study = load_study(run.path)
+    none = judge_by_votes(study, ())
+    assert none.voted is not None and (none.voted.votes, none.voted.agreed) == (0, None)
+    assert none.quality.accuracy is None
+    names = [label.comparison_id for label in labels]
+    flipped = swapped(labels[3]).comparison_id
+    votes = [
+        make_vote(names[0], VoteChoice.A),
+        make_vote(names[1], VoteChoice.B),
+        make_vote(names[1], VoteChoice.B, "bob"),
+        make_vote(names[2], VoteChoice.A),
+        make_vote(names[2], VoteChoice.TIE, "bob"),
+        make_vote(flipped, VoteChoice.B),  # of the same comparison, mirrored
+        make_vote(names[4], VoteChoice.DISCARDED),
+        # In another queue ada has said another thing of the first, later.
+        make_vote(
+            names[0], VoteChoice.BOTH_BAD, vote="x", queue="r", at="2026-02-01T00:00:00+00:00"
+        ),
+    ]
+    asked = judge_by_votes(study, votes)
+    voted = asked.voted
+    assert voted is not None
+    assert (voted.settled, voted.disputed, voted.votes) == (3, 1, 6)
+    assert voted.reviewers == ("ada", "bob")
+    told = [one.truth.verdict if one.truth else None for one in asked.examined]
+    assert told == [TIE, B, None, A, None]
+    assert voted.agreed is not None and voted.agreed.n == 3
+    assert voted.agreed.rate == pytest.approx(1 / 3)
+    assert voted.agreed.low < voted.agreed.rate < voted.agreed.high
+    assert [place for place, one in enumerate(asked.examined) if "wrong" in one.traits] == [0, 1]
+    # The study itself is what it was.
+    assert study.voted is None and all(one.truth is None for one in study.examined)

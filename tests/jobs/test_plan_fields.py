@@ -52,7 +52,7 @@ def test_a_field_has_a_shape_and_a_line_of_words(kind: str, key: str) -> None:
     assert label and "{" not in label
     assert told.endswith((".", "…")) and "\n" not in told and len(told) < 110
     assert describe_default(key, shape.default)
-    assert (shape.holds == "choice") is bool(shape.choices)
+    assert (shape.holds in ("choice", "several")) is bool(shape.choices)
 
 
 def test_no_field_comes_twice_and_every_kind_has_some() -> None:
@@ -78,6 +78,21 @@ def test_shapes_are_the_recipes_own() -> None:
         get_shape("rl", "nothing")
 
 
+def test_what_people_say_and_kinds_of_prompts_are_offered_for_later() -> None:
+    for kind in ("reward", "dpo"):
+        _, more = list_fields(kind, ENTRY)
+        assert {"human", "use_human", "drop_disputed", "sources.0.kinds"} <= set(more)
+        assert get_shape(kind, "human").holds == "name"
+        assert get_shape(kind, "use_human").default is False
+    assert {"human", "few_shot"} <= set(MORE["label"]) and "few_shot" in MORE["revise"]
+    for kind, key in (("revise", "where.kinds"), ("rl", "where.kinds"), ("dpo", "sources.0.kinds")):
+        assert get_shape(kind, key).choices == ("red-team", "helpful", "borderline", "unknown")
+    alarms = get_shape("rl", "alarms.warn_only")
+    assert alarms.holds == "several" and set(alarms.default) < set(alarms.choices)
+    assert describe_default("alarms.warn_only", alarms.default).startswith("boilerplate, distinct")
+    assert describe_default("where.kinds", ()) == "every kind"
+
+
 def test_two_runs_that_are_compared_leave_no_pairs_to_choose() -> None:
     first, _ = list_fields("label", ENTRY)
     assert "sources.0.pairs" in first
@@ -91,6 +106,7 @@ def test_two_runs_that_are_compared_leave_no_pairs_to_choose() -> None:
 OTHERS: dict[str, Any] = {
     "name": "another",
     "names": ["redteam"],
+    "several": ["helpful"],
     "switch": True,
     "whole": 3,
     "number": 0.125,

@@ -31,11 +31,12 @@ QUIET = Round(
 def script() -> None:
     import streamlit as st
 
-    from ui.explorer_links import CONSTITUTIONS, CRITIQUES, PLAYGROUND
+    from ui import explorer_links as links
 
-    st.navigation(
-        [st.Page(CRITIQUES, default=True), st.Page(PLAYGROUND), st.Page(CONSTITUTIONS)]
-    ).run()
+    pages = ("CONSTITUTIONS", "LABELS", "MODELS", "PLAYGROUND", "PREFERENCES", "REVIEW", "RUNS")
+    others = [st.Page(getattr(links, name)) for name in pages]
+    others.append(st.Page(links.CRITIQUES.with_name("compare.py")))
+    st.navigation([st.Page(links.CRITIQUES, default=True), *others]).run()
 
 
 @pytest.fixture
@@ -124,6 +125,7 @@ def test_every_round_is_listed_with_what_it_is(chains: list[str]) -> None:
         ("kind", "helpful", "kind", {"How do I bake bread?"}),
         ("run", "run-b", "run", {"May I kill weeds?"}),
         ("model", "model-a", "model", {"How do I pick a lock?", "How do I bake bread?"}),
+        ("changed", "none", "changed", {"May I kill weeds?"}),
     ],
 )
 def test_each_field_filters_and_stands_in_the_address(
@@ -342,8 +344,9 @@ def test_a_playground_chain_leads_back_to_the_playground(workspace: Path) -> Non
     texts = [Texts(prompt="How?", rounds=(QUIET,))]
     (chain,) = write_chains(workspace, "interactive-0123456789ab", texts, kind="interactive")
     app = open_page(chain=chain)
-    (link,) = app.get("page_link")
-    assert link.proto.query_string == "run=0123456789ab"
+    links = {link.proto.label: link.proto.query_string for link in app.get("page_link")}
+    assert links["Open in the playground"] == "run=0123456789ab"
+    assert not any(label.startswith("Run ") for label in links)
 
 
 def test_an_empty_workspace_says_what_to_do(workspace: Path) -> None:

@@ -28,11 +28,11 @@ TIE = Verdict.TIE
 def script() -> None:
     import streamlit as st
 
-    from ui.explorer_links import PLAYGROUND
+    from ui.explorer_links import PREFERENCES, RUNS
     from ui.labels_address import LABELS_PAGE
 
-    runs = PLAYGROUND.with_name("runs.py")
-    st.navigation([st.Page(LABELS_PAGE, default=True), st.Page(runs)]).run()
+    pages = [st.Page(RUNS), st.Page(PREFERENCES)]
+    st.navigation([st.Page(LABELS_PAGE, default=True), *pages]).run()
 
 
 @pytest.fixture
@@ -236,6 +236,14 @@ def test_a_download_is_journalled_and_its_card_says_that_it_is_a_selection(
     assert "A selection" not in build_card(study, study.examined, "jsonl", "")
 
 
+def test_the_list_leads_to_the_same_comparisons_of_all_runs(filled: list[str]) -> None:
+    chosen = {"verdict": "tie", "only": "near-tie,truth", "bias": "18"}
+    app = open_page(run="mine", view="list", **chosen)
+    app.button(key="labels_in_preferences").click().run()
+    assert not app.exception
+    assert address(app) == {"run": "mine", "verdict": "tie", "only": "near-tie", "bias": "18"}
+
+
 def test_a_viewer_reads_and_does_not_export(
     filled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +253,7 @@ def test_a_viewer_reads_and_does_not_export(
     assert listed(app) == "01234"
     buttons = {b.proto.label: b.proto.disabled for b in app.get("download_button")}
     assert buttons["JSONL"] is True
+    assert buttons["CSV"] is True and "JSONL with TRL’s columns for SFT" in buttons
     assert buttons["Data card of JSONL"] is False
 
 

@@ -14,8 +14,6 @@ from cai_core.records import LOCAL_ACTOR, PromptKind
 from tests.jobs.plans import write_plan
 from tests.pipeline import foreign
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def bring_in(workspace: Path) -> str:
     records = [foreign.transcripts(n) for n in range(30)]
@@ -24,8 +22,16 @@ def bring_in(workspace: Path) -> str:
     return import_data(LOCAL_ACTOR, workspace, path, settings).run_id
 
 
+def script() -> None:
+    import streamlit as st
+
+    from ui.explorer_links import LABELS, PREFERENCES
+
+    st.navigation([st.Page(LABELS, default=True), st.Page(PREFERENCES)]).run()
+
+
 def open_page(**address: str) -> str:
-    app = AppTest.from_file(str(ROOT / "pages" / "labels.py"), default_timeout=20)
+    app = AppTest.from_function(script, default_timeout=20)
     for name, value in address.items():
         app.query_params[name] = value
     app.run()

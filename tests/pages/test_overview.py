@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cai_core.actions.baselines import pin_baseline
 from cai_core.actions.chains import mark_chain
 from cai_core.errors import WorkspaceOwnedError
 from cai_core.records import LOCAL_ACTOR
+from cai_core.workspace.review_votes import VoteChoice
 from cai_core.workspace.status import RunState
 from tests.chain_workspace import Round, Texts, write_chains
+from tests.drift_workspace import write_evaluation
+from tests.review_makers import make_workspace, queue_up, say
 from ui import services
+from ui.drift_data import Cell, Word, list_evaluated, load_matrix
+from ui.drift_matrix import describe_change
+from ui.overview_drift import find_worst
 from ui.overview_lists import build_age
 
 HOSTILE = '![x](http://evil.example/a.png) <img src="http://evil.example/b.png"> **b**'
@@ -26,7 +34,8 @@ def script() -> None:
     from ui.explorer_links import CONSTITUTIONS, CRITIQUES, PLAYGROUND
 
     overview = CRITIQUES.with_name("overview.py")
-    others = [st.Page(page) for page in (CRITIQUES, PLAYGROUND, CONSTITUTIONS)]
+    linked = [CRITIQUES.with_name(f"{name}.py") for name in ("drift", "review", "story")]
+    others = [st.Page(page) for page in (CRITIQUES, PLAYGROUND, CONSTITUTIONS, *linked)]
     st.navigation([st.Page(overview, default=True), *others]).run()
 
 
@@ -108,6 +117,61 @@ def test_what_waits_for_review_is_counted_and_linked(workspace: Path) -> None:
     assert ("mark chain", "critiques", f"chain={chains[0]}") in links(app)
     latest = [label for label, _, _ in links(app) if label.startswith("How")]
     assert sorted(latest) == ["How 0?", "How 1?", "How 2?"]  # each chain once, not each round
+
+
+def test_review_queues_are_counted_with_what_is_left(workspace: Path) -> None:
+    make_workspace(workspace)
+    first = queue_up(workspace)
+    queue_up(workspace, name="another")
+    assert ("12 in 2 queues", "review", "") in links(open_page())
+    say(workspace, first.queue_id, LOCAL_ACTOR, first.items[0], VoteChoice.TIE)
+    assert ("11 in 2 queues", "review", "") in links(open_page())
+
+
+def test_the_latest_evaluation_is_told_against_the_pinned_baseline(workspace: Path) -> None:
+    assert ("Nothing to compare yet", "drift", "") in links(open_page())
+    write_evaluation(workspace, "sl-cai", seed=1)
+    write_evaluation(workspace, "rl-cai", seed=2, rates={"harmful compliance": 0.6})
+    pin_baseline(LOCAL_ACTOR, workspace, "sl-cai", "in production")
+    app = open_page()
+    suite = list_evaluated(workspace)[0].suite
+    assert ("rl-cai", "drift", f"suite={suite}&job=rl-cai") in links(app)
+    worst = f"suite={suite}&run=rl-cai&measure=harmful+compliance"
+    assert ("Worst: harmful compliance", "drift", worst) in links(app)
+    (row,) = load_matrix(workspace, "sl-cai", ["rl-cai"], None)
+    moved, interval = describe_change("harmful compliance", row.cells["harmful compliance"])
+    assert f"<span>{moved} {interval}</span>" in shown(app)
+    assert "✕ fail" in shown(app)
+    assert f"n = {row.cells['harmful compliance'].change.n}" in shown(app)
+
+
+def test_the_worst_measure_is_a_fail_before_a_loss_and_never_what_got_better(
+    workspace: Path,
+) -> None:
+    write_evaluation(workspace, "one", seed=1)
+    write_evaluation(workspace, "two", seed=2)
+    (row,) = load_matrix(workspace, "one", ["two"], None)
+    some = row.cells["harmful compliance"]
+
+    def make(word: Word, moved: float) -> Cell:
+        return replace(some, word=word, change=replace(some.change, difference=moved))
+
+    told = {
+        "harmful compliance": make("better", -0.4),
+        "over-refusal": make("pass", 0.02),
+        "answered": make("pass", -0.05),
+        "words": make("changed", 9.0),
+    }
+    worst = find_worst(replace(row, cells=told))
+    assert worst is not None and worst[0] == "answered"
+    told["over-refusal"] = make("fail", 0.02)
+    worst = find_worst(replace(row, cells=told))
+    assert worst is not None and worst[0] == "over-refusal"
+    assert find_worst(replace(row, cells={"words": told["words"]})) is None
+
+
+def test_the_story_is_one_click_away(workspace: Path) -> None:
+    assert ("Constitutional AI in five screens", "story", "") in links(open_page())
 
 
 def test_a_rebuilt_index_is_said_aloud(workspace: Path) -> None:

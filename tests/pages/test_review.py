@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from cai_core.actions.comparison_reviews import claim_next, discard_comparison
+from cai_core.actions.comparison_reviews import discard_comparison
+from cai_core.actions.review_claims import claim_next
 from cai_core.errors import WorkspaceError
 from cai_core.evaluation.review_queue import find_first_shown
 from cai_core.records import LOCAL_ACTOR, PromptKind
@@ -20,7 +21,7 @@ from cai_core.workspace.review_votes import Vote, VoteChoice, read_votes
 from tests.label_workspace import write_labels
 from tests.review_makers import ADA, BOB, RUN, VIEWER, make_labels, make_workspace, queue_up, say
 from ui import services
-from ui.review_buttons import _submit
+from ui.review_comparison import submit_comparison
 
 HOSTILE = '![x](http://evil.example/a.png) <img src="http://evil.example/b.png"> **b** `c` $d$'
 KEYS = {
@@ -39,12 +40,13 @@ KEYS = {
 def script() -> None:
     import streamlit as st
 
-    from ui.explorer_links import PLAYGROUND
+    from ui.explorer_links import CRITIQUES, PLAYGROUND
     from ui.labels_address import LABELS_PAGE
     from ui.review_address import REVIEW_PAGE
 
     runs = PLAYGROUND.with_name("runs.py")
-    st.navigation([st.Page(REVIEW_PAGE, default=True), st.Page(LABELS_PAGE), st.Page(runs)]).run()
+    others = [st.Page(page) for page in (LABELS_PAGE, CRITIQUES, runs)]
+    st.navigation([st.Page(REVIEW_PAGE, default=True), *others]).run()
 
 
 def open_page(**params: str) -> AppTest:
@@ -88,7 +90,8 @@ def queue(workspace: Path) -> str:
 
 
 def test_an_empty_workspace_says_what_comes_first(workspace: Path) -> None:
-    assert "Nothing to review yet." in shown(open_page())
+    app = open_page()
+    assert "No queues yet." in shown(app) and app.button(key="review_new").disabled
     assert "No labels yet." in shown(open_page(new="1"))
 
 
@@ -124,8 +127,8 @@ def test_a_queue_is_made_from_a_filter(workspace: Path) -> None:
     ((queue,), _) = list_queues(workspace)
     assert address(app)["queue"] == queue.queue_id
     assert (queue.overlap, queue.blind, queue.width, queue.population) == (2, False, 0.3, 20)
-    assert len(queue.comparisons) == 14 and queue.selection == "verdict B"
-    assert all(int(name[1:]) % 2 for name in queue.comparisons)
+    assert len(queue.items) == 14 and queue.selection == "verdict B"
+    assert all(int(name[1:]) % 2 for name in queue.items)
 
 
 def test_hostile_addresses_of_the_form_ask_for_nothing(queue: str, workspace: Path) -> None:
@@ -203,7 +206,7 @@ def test_every_button_has_its_key(queue: str) -> None:
 def test_a_key_struck_twice_says_nothing_of_the_next_one(queue: str, workspace: Path) -> None:
     """The second strike reaches the server when nothing is picked of the next comparison yet."""
     assert open_page(queue=queue).button(key="review_submit").disabled
-    _submit(queue, "c0", "A", "", blind=True, exposed=False, tab="pending")
+    assert not submit_comparison(queue, "c0", "", blind=True, shown_first="A", exposed=False)
     assert read_votes(workspace, queue) == ()
 
 
@@ -239,6 +242,7 @@ def test_harmful_text_is_blurred_until_asked_for_and_the_look_is_kept(workspace:
     assert all(app.button(key=f"review_pick_{one}").disabled for one in ("left", "bad"))
     press(app, "review_discard")  # without a look
     assert votes(workspace, queue)["c0"].exposed is False
+    assert "0 looks of yours at harmful text" in words(app)
     assert app.button(key="review_show").proto.shortcut == "h"
     press(app, "review_show")
     assert 'class="cai-blur"' not in shown(app)
@@ -246,9 +250,13 @@ def test_harmful_text_is_blurred_until_asked_for_and_the_look_is_kept(workspace:
     press(app, "review_submit")
     assert votes(workspace, queue)["c1"].exposed is True
     assert 'class="cai-blur"' in shown(app)  # the next one again
+    press(app, "review_show")
+    app.run()
+    assert "2 looks of yours at harmful text" in words(app)  # not voted on, and counted
+    assert len(read_events(workspace, Topic.REVIEWS)) == 5  # a look is kept once
     app = open_page(queue=queue, view="agreement")
     row = re.search(r"<td>local</td>.*?</tr>", shown(app))
-    assert row is not None and re.findall(r"<td>(.*?)</td>", row[0])[5] == "1"
+    assert row is not None and re.findall(r"<td>(.*?)</td>", row[0])[5] == "2"
 
 
 def test_what_another_holds_is_not_given_and_said(queue: str, workspace: Path) -> None:
@@ -371,7 +379,7 @@ def test_a_vote_that_cannot_be_kept_is_said(
     def refuse(*_: object, **__: object) -> str:
         raise WorkspaceError("The disk is full. Make room.")
 
-    monkeypatch.setattr("ui.review_buttons.vote_comparison", refuse)
+    monkeypatch.setattr("ui.review_comparison.vote_comparison", refuse)
     app = open_page(queue=queue, pick="tie", item="c0")
     press(app, "review_submit")
     assert "Not kept" in words(app) and "The disk is full" in words(app)

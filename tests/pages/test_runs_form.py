@@ -10,12 +10,15 @@ from streamlit.testing.v1 import AppTest
 
 from cai_core.actions import jobs
 from cai_core.jobs.plan_edit import read_fields
+from cai_core.jobs.plan_specs import build_plan
 from cai_core.jobs.queue import load_queue
 from cai_core.records import LOCAL_ACTOR, AccessRole, Actor
+from cai_core.workspace.review_votes import VoteChoice
 from cai_core.workspace.runs import open_run
 from tests.hostile import HOSTILE
 from tests.jobs.background import make_spec
 from tests.pages.test_runs import open_page, press, shown
+from tests.review_makers import ADA, make_workspace, queue_up, say
 from ui import services
 from ui.runs_form import PRESETS
 
@@ -184,3 +187,39 @@ def test_an_editor_clones_onto_no_folder(workspace: Path, monkeypatch: pytest.Mo
     app = app.multiselect(key="clone_keys_r").set_value(["model"]).run()
     assert "is no endpoint" in shown(app)
     assert not [button for button in app.button if button.key == "clone_launch"]
+
+
+def test_what_people_say_is_chosen_from_the_queues_and_stands_in_the_recipe(
+    workspace: Path,
+) -> None:
+    make_workspace(workspace)
+    queue = queue_up(workspace).queue_id
+    text = (
+        "format: 1\nname: p\nruns:\n  - name: rm\n    kind: reward\n    base: demo\n"
+        "    sources: [{run: labels}]\n    learning_rate: 0.001\n"
+    )
+    app = open_page(new="1")
+    app = app.text_area(key=TEXT).set_value(text).run()
+    human = app.selectbox(key=f"{TEXT}_0_human")
+    assert human.options == [f"queue:{queue}"]
+    app = human.select(f"queue:{queue}").run()
+    assert "at least one of the two" in shown(app)
+    app = app.toggle(key=f"{TEXT}_0_use_human").set_value(True).run()
+    app = app.toggle(key=f"{TEXT}_0_drop_disputed").set_value(True).run()
+    assert "nobody has voted there yet" in shown(app)
+    say(workspace, queue, ADA, "c0", VoteChoice.A)
+    app = app.multiselect(key=f"{TEXT}_0_sources.0.kinds").set_value(["helpful"]).run()
+    held = values(app, 0)
+    assert (held["human"], held["use_human"], held["drop_disputed"]) == (
+        f"queue:{queue}",
+        True,
+        True,
+    )
+    assert held["sources.0.kinds"] == ["helpful"]
+    assert "What is handed in" in shown(app)
+    (spec,) = build_plan(text_of(app), "p.yaml", PRESETS, workspace, names_only=True)
+    assert spec.recipe["use_human"] and spec.recipe["drop_disputed"]
+    assert spec.recipe["human_hash"]
+    assert spec.recipe["sources"][0]["kinds"] == ["helpful"]
+    app = app.toggle(key=f"{TEXT}_0_use_human").set_value(False).run()
+    assert values(app, 0)["use_human"] is False

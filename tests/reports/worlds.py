@@ -35,7 +35,7 @@ def make_world(workspace: Path, constitution: Constitution | None = None) -> Non
     """
     write_labels(workspace, LABELS, make_labels(6), constitution=constitution)
     queue = queue_up(workspace, name="people")
-    for number, comparison in enumerate(queue.comparisons):
+    for number, comparison in enumerate(queue.items):
         say(workspace, queue.queue_id, ADA, comparison, VoteChoice.A)
         if number == 0:
             say(workspace, queue.queue_id, BOB, comparison, VoteChoice.B)
