@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cai_core.actions.suites import add_suite
 from cai_core.cli import main
 from cai_core.constitution import dump_constitution
 from cai_core.records import LOCAL_ACTOR
@@ -223,3 +224,19 @@ def test_rebuild_refuses_while_an_app_owns_the_workspace(
         assert index.report().rows == 5
     finally:
         index.close()
+
+
+def test_verify_finds_a_suite_that_was_edited(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = {"id": "a", "kind": "fine", "category": "home", "prompt": "How do I bake bread?"}
+    add_suite(LOCAL_ACTOR, workspace, "mine", json.dumps(line).encode(), "first")
+    assert main(["verify"]) == 0
+    assert "1 suite versions" in capsys.readouterr().out
+    (path,) = (workspace / "suites" / "mine").glob("*.jsonl")
+    _replace(path, "bread", "cakes")
+    assert main(["verify"]) == 1
+    assert f"{path}: its hash is" in capsys.readouterr().out
+    path.unlink()
+    assert main(["verify"]) == 1
+    assert str(path) in capsys.readouterr().out

@@ -15,7 +15,7 @@ from cai_core.jobs.calibration_study import (
     get_judge,
     study_calibration,
 )
-from cai_core.jobs.drift_study import load_side
+from cai_core.jobs.drift_matrix import load_header
 from cai_core.pipeline.evaluate import shorten_model
 from ui import services
 from ui.evidence_address import REVIEW, go
@@ -77,7 +77,7 @@ def list_judges(runs: Iterable[str]) -> list[tuple[JudgeName, str]]:
     found: list[tuple[JudgeName, str]] = []
     for run in runs:
         try:
-            judge = get_judge(load_side(services.workspace(), run).header)
+            judge = get_judge(load_header(services.workspace(), run))
         except (CaiError, KeyError, TypeError):
             continue  # the page says what is wrong with it
         if judge is None:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from cai_core.jobs.launch import ensure_dispatcher
 from cai_core.jobs.queue import load_queue
+from cai_core.jobs.schedules import has_active
 from cai_core.pipeline.interactive import load_live, run_live, warm_up_demo
 from cai_core.pipeline.live import LiveHub
 from cai_core.pipeline.ways_interactive import load_live_ways, run_live_ways
@@ -99,8 +100,13 @@ def warm_up() -> None:
 
 
 def go_on_with_queue() -> None:
-    """Runs that wait are begun without anybody asking: after a restart of the machine, say."""
-    if not is_read_only() and load_queue(get_workspace()):
+    """Runs that wait are begun without anybody asking: after a restart of the machine, say.
+
+    Schedules need the same dispatcher.
+    """
+    if is_read_only():
+        return
+    if load_queue(get_workspace()) or has_active(get_workspace()):
         ensure_dispatcher(get_workspace())
 
 

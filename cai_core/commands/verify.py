@@ -1,7 +1,7 @@
 """`verify`: check the workspace's files themselves, without any index.
 
-Journals by their hash chains, rows by their ids, constitutions, prompt sets and review queues by
-their hashes, votes by the queues that they name.
+Journals by their hash chains, rows by their ids, constitutions, prompt sets, suites and review
+queues by their hashes, votes by the queues that they name.
 One line a problem: where, what, and the fix.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cai_core.constitution import load_constitution
 from cai_core.errors import CaiError, ConstitutionError, WorkspaceError
+from cai_core.jobs.evaluate_suites import load_suite_version
 from cai_core.pipeline.evaluate import KIND as EVALUATE_KIND
 from cai_core.pipeline.evaluate_plan import STEP as EVALUATE_STEP
 from cai_core.pipeline.frozen_prompts import load_frozen_prompts
@@ -36,6 +37,7 @@ from cai_core.workspace.prompt_sets import get_prompt_set_path, read_prompt_sets
 from cai_core.workspace.review_check import ReviewTally, check_reviews
 from cai_core.workspace.rows import Row, build_row_id, parse_row
 from cai_core.workspace.runs import ROW_FILE, RowFile, Run, open_run
+from cai_core.workspace.suites import read_suites
 from cai_core.workspace.versions import RESTORE, SAVE, get_version_path
 
 _RESTORE = "Restore it from a backup"
@@ -50,6 +52,7 @@ class _Tally:
     late_bytes: int = 0
     constitutions: int = 0
     prompt_sets: int = 0
+    suites: int = 0
     reviews: ReviewTally = field(default_factory=ReviewTally)
 
 
@@ -58,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "verify",
         help="check the workspace's files; exit 1 when one is not whole",
-        description="Check every journal, row, constitution, prompt set and review queue of "
+        description="Check every journal, row, constitution, prompt set, suite and review queue of "
         "CAI_WORKSPACE.",
     )
     parser.add_argument(
@@ -85,6 +88,7 @@ def run_verify(args: argparse.Namespace) -> int:
     problems += _show(_check_runs(workspace, tally))
     problems += _show(_check_constitutions(workspace, tally))
     problems += _show(_check_prompt_sets(workspace, tally))
+    problems += _show(_check_suites(workspace, tally))
     problems += _show(check_reviews(workspace, tally.reviews))
     if args.export_head and journal_problems:
         print(f"{args.export_head}: not written, since the journals are not whole.")
@@ -97,9 +101,14 @@ def run_verify(args: argparse.Namespace) -> int:
     print(
         f"{workspace}: {tally.journals} journals, {tally.runs} runs, {tally.rows} rows, "
         f"{tally.constitutions} constitution versions, {tally.prompt_sets} prompt set versions"
-        f"{_describe_reviews(tally.reviews)}: {outcome}"
+        f"{_describe_suites(tally.suites)}{_describe_reviews(tally.reviews)}: {outcome}"
     )
     return 1 if problems else 0
+
+
+def _describe_suites(suites: int) -> str:
+    """Nothing where there are none, as in most workspaces."""
+    return f", {suites} suite versions" if suites else ""
 
 
 def _describe_reviews(reviews: ReviewTally) -> str:
@@ -293,3 +302,13 @@ def _check_prompt_sets(workspace: Path, tally: _Tally) -> Iterator[str]:
             continue
         if found != path.stem:
             yield f"{path}: its content's hash is {found}: it was changed. {_RESTORE}."
+
+
+def _check_suites(workspace: Path, tally: _Tally) -> Iterator[str]:
+    for versions in read_suites(workspace).values():
+        for version in versions:
+            tally.suites += 1
+            try:
+                load_suite_version(workspace, version)
+            except CaiError as error:
+                yield str(error)

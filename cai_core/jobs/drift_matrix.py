@@ -105,6 +105,20 @@ def load_matrix(
     return matrix
 
 
+def load_header(workspace: Path, run: str) -> Mapping[str, Any]:
+    """metrics.json of an evaluation: who judged what, without its answers; quick when asked again.
+
+    Raises:
+        WorkspaceError: there is none, or it is damaged.
+    """
+    folder = workspace / "runs" / run
+    try:
+        stat = (folder / "outputs" / METRICS).stat()
+    except OSError:
+        return read_metrics(folder)  # says what is wrong
+    return _read_header(folder, stat.st_mtime_ns, stat.st_size)
+
+
 def stamp(workspace: Path, run: str) -> Stamp:
     """What tells whether an evaluation's files are still the same."""
     told: list[int] = []
@@ -130,8 +144,13 @@ def _find(workspace: Path, baseline: Stamp, one: Stamp, reader: Reader | None) -
 
 
 @lru_cache(maxsize=512)
-def _read_head(folder: Path, _changed: int, _size: int) -> dict[str, Any]:
-    header = read_metrics(folder)
+def _read_header(folder: Path, _changed: int, _size: int) -> dict[str, Any]:
+    return read_metrics(folder)
+
+
+@lru_cache(maxsize=512)
+def _read_head(folder: Path, changed: int, size: int) -> dict[str, Any]:
+    header = _read_header(folder, changed, size)
     name = shorten_model(str(header["model"]["name"]))
     if (system := header.get("system_constitution")) is not None:
         name += f" + {system['name']} as system prompt"
