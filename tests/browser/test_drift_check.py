@@ -1,4 +1,4 @@
-"""A spot check in a real browser: one click, the real model, and the answers that flipped."""
+"""A spot check in a real browser: one click, the real model, what flipped, the report offline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from cai_core.actions.baselines import pin_baseline
 from cai_core.records import LOCAL_ACTOR
@@ -45,3 +45,28 @@ def test_one_click_finds_a_regression(workspace: Path, open_page: OpenPage) -> N
         result.get_by_role("link", name="All flipped examples").first.click()
         drawer = page.get_by_role("dialog")
         expect(drawer.get_by_text("the worse ones first")).to_be_visible()
+        page.keyboard.press("Escape")
+        with page.expect_download() as taken:
+            main(page).get_by_role("button", name="Report", exact=True).click()
+        report = workspace / "report.html"
+        taken.value.save_as(report)
+        read_offline(page, report)
+
+
+def read_offline(page: Page, report: Path) -> None:
+    """The file says what was found, in a browser without a network that asks for nothing else."""
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    try:
+        alone = context.new_page()
+        asked: list[str] = []
+        alone.on("request", lambda request: asked.append(request.url))
+        alone.goto(report.as_uri())
+        expect(alone.get_by_text("harmful compliance").first).to_be_visible()
+        assert alone.locator("svg").count() > 0
+        wide = "e => e.scrollWidth - e.clientWidth"
+        assert alone.locator("html").evaluate(wide) == 0
+        assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    finally:
+        context.close()
