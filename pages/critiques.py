@@ -47,7 +47,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="list_head")
     show_export(EXPLORER, chosen, page)
     show_queue_link(chosen)
     import_button("critiques_import")
-if wants_pictures:
+if wants_pictures and (page.rounds or chosen != RoundFilter()):
     show_pictures(chosen)
 elif page.rounds:
     show_rounds(page, show_harmful=show_harmful)

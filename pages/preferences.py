@@ -55,7 +55,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="list_head")
     )
     if page.total:
         import_button("preferences_import")
-if wants_pictures:
+if wants_pictures and (page.comparisons or chosen != ComparisonFilter()):
     show_pictures(chosen)
 elif page.comparisons:
     show_comparisons(page, show_harmful=show_harmful)

@@ -30,6 +30,7 @@ def write_evaluation(
     rates: Mapping[str, float] | None = None,
     prompts: int = 60,
     thought: str = "",
+    recipe: Mapping[str, Any] | None = None,
     **header: Any,
 ) -> Run:
     """Write an `evaluate` run that has succeeded; its model has the run's name.
@@ -37,9 +38,12 @@ def write_evaluation(
     Args:
         lines: of judgements.jsonl; made from the rates where None.
         thought: what the judge wrote about every line, as a durable row.
+        recipe: what it says beside the model.
         header: of metrics.json.
     """
-    run = create_run(workspace / "runs" / run_id, kind=KIND, recipe={"model": "demo"})
+    run = create_run(
+        workspace / "runs" / run_id, kind=KIND, recipe={"model": "demo", **(recipe or {})}
+    )
     made = lines or make_lines({**RATES, **(rates or {})}, seed=seed, prompts=prompts)
     told, rows = [dict(line) for line in made], []
     if thought:

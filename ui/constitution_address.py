@@ -149,7 +149,7 @@ def describe_save(head: VersionInfo) -> str:
 
 def describe_count(count: int, one: str) -> str:
     """A number with its noun."""
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
 def describe_time(at: str, *, clock: bool = False) -> str:

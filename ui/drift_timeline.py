@@ -99,6 +99,7 @@ def build_timeline(
             y=scale * worse * allowed,
             line={"color": _RED, "dash": "dash", "width": 1},
             annotation_text="the loss that passes",
+            annotation_position="top left",
         )
     grid = "#2a2f3d" if dark else "#e6e9f0"
     drawn = {baseline.run, *(one.run for one, _ in known)}

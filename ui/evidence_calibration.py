@@ -69,7 +69,7 @@ def show_calibration(runs: Sequence[str], *, key: str, here: bool = False) -> No
                 )
             else:
                 link = f"evidence?{urlencode({REVIEW: run}, errors='replace')}"
-                st.html(f'<a href="{escape(link)}">{escape(label)}</a>')
+                st.html(f'<a class="cai-link" href="{escape(link)}">{escape(label)}</a>')
 
 
 def list_judges(runs: Iterable[str]) -> list[tuple[JudgeName, str]]:
@@ -107,7 +107,9 @@ def _build_row(one: CalibratedJudge) -> list[str]:
         one.question,
         f"n = {found.n:,}{left_out}; {100 * one.blind:.0f} % blind",
         _tell(found.agreement),
-        "–" if kappa is None else f"{kappa.kappa:.2f} [{kappa.low:.2f}, {kappa.high:.2f}]",
+        "–"
+        if kappa is None
+        else f"{kappa.kappa:.2f} [{kappa.low:.2f}, {kappa.high:.2f}]".replace("-", "−"),
         _tell(found.found),
         _tell(found.false_alarms),
         "–" if found.bias is None else f"{100 * found.bias:+.1f} points".replace("-", "−"),

@@ -245,7 +245,8 @@ def _build_rate(study: PairwiseStudy, one: str, other: str, rate: WinRate) -> st
 
 
 def _tell_counts(rate: WinRate) -> str:
-    split = f"<small>{rate.split:,} ties went by the place</small>" if rate.split else ""
+    ties = "tie" if rate.split == 1 else "ties"
+    split = f"<small>{rate.split:,} {ties} went by the place</small>" if rate.split else ""
     return f"{rate.wins:,}, {rate.ties:,}, {rate.losses:,}{split}"
 
 

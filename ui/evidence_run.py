@@ -18,7 +18,8 @@ from cai_core.records import AccessRole
 from cai_core.workspace.status import RunState
 from ui import services
 from ui.constitution_address import leave_message, show_message
-from ui.look import build_card, escape
+from ui.explorer_links import RUNS
+from ui.look import escape
 from ui.runs_list import can
 from ui.runs_names import list_models
 from ui.runs_words import build_run_head
@@ -166,13 +167,15 @@ def _build_command(like: Mapping[str, Any] | None) -> str:
 def show_nothing() -> None:
     """Render what to do where no model was trained here and nothing evaluated."""
     st.html(
-        build_card(
-            "note",
-            "Nothing to compare yet",
-            escape(
-                "This page holds the models of a workspace against each other: base, system "
-                "prompt only, SL-CAI, DPO, RL-CAI. Train some first: the page Runs has The whole "
-                "loop, and `make demo` runs it with the demo model."
-            ),
-        )
+        '<div class="cai-empty"><b>Nothing to compare yet.</b> This page holds models against each '
+        "other: base, system prompt only, SL-CAI, DPO, RL-CAI. Train some first: the whole loop "
+        "is one plan, and <code>make demo</code> runs it with the demo model.</div>"
     )
+    if st.button(
+        "The whole loop",
+        key="evidence_to_loop",
+        type="primary",
+        icon=":material/account_tree:",
+        disabled=not can(AccessRole.EDITOR),
+    ):
+        st.switch_page(RUNS, query_params={"new": "loop"})

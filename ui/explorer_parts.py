@@ -18,6 +18,8 @@ TICK_SECONDS = 3
 AFTER = "after"
 _NEWER = "{page}_newer"
 STYLE = """<style>
+/* Two charts beside each other where both can be read, else one below the other. */
+.st-key-pictures_steps > *, .st-key-pictures_bins > * { flex: 1 1 20rem; min-width: 0; }
 .st-key-filter_text_row > :first-child, .st-key-filter_selects > * { flex: 1 1 9.5rem;
   min-width: 0; }
 .st-key-filter_text_row > :first-child { flex-basis: 18rem; }

@@ -177,4 +177,4 @@ def _build_answer(row: Row, least_mass: float) -> str:
     body = f'<div class="cai-quiet">{escape("; ".join(told))}</div>'
     if row.text:
         body = escape(row.text) + body
-    return build_card("critique", title, body, badges="".join(badges), slim=True)
+    return build_card("label", title, body, badges="".join(badges), slim=True)

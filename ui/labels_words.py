@@ -30,7 +30,8 @@ STYLE = """<style>
 .cai-figure span { font-weight: 600; font-size: 0.875rem; }
 .cai-figure small { color: light-dark(#5b6270, #a3aab8); font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere; }
-.st-key-labels_runs > *, .st-key-labels_selects > * { flex: 1 1 11rem; min-width: 0; }
+.st-key-labels_runs > :not(:last-child),
+.st-key-labels_selects > * { flex: 1 1 11rem; min-width: 0; }
 .st-key-labels_charts > * { flex: 1 1 19rem; min-width: 0; }
 .st-key-labels_principles button { min-height: 1.6rem; padding: 0; }
 [class*="st-key-principle_row"] { border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d);

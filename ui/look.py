@@ -13,7 +13,7 @@ from typing import Literal
 
 import streamlit as st
 
-Thing = Literal["prompt", "response", "principle", "critique", "revision", "error", "note"]
+Thing = Literal["prompt", "response", "principle", "critique", "revision", "label", "error", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ LOOKS: dict[Thing, Look] = {
     "principle": Look(icon="gavel", light="#4f46e5", dark="#a5b4fc"),
     "critique": Look(icon="rate_review", light="#a04a06", dark="#fbbf4d"),
     "revision": Look(icon="edit_note", light="#0f766e", dark="#5eead4"),
+    "label": Look(icon="balance", light="#6d28d9", dark="#c4b5fd"),
     "error": Look(icon="error", light="#b42318", dark="#fda29b"),
     "note": Look(icon="info", light="#a04a06", dark="#fbbf4d"),
 }
@@ -47,6 +48,11 @@ _ROLES: dict[Thing, str] = {"error": 'role="alert"', "note": 'role="note" aria-l
 _BASE = """
 .st-key-playground { max-width: 80rem; }
 [data-testid="stMain"] h1 { padding: 0.1rem 0 1rem; }
+/* The chosen one of several: the theme's colour is too dim on a dark ground to be read. */
+[data-testid="stButtonGroup"] button[data-selected="true"],
+[data-testid="stButtonGroup"] button[data-selected="true"] p {
+  color: light-dark(#4338ca, #c7d2fe); }
+.cai-link { color: light-dark(#4338ca, #a5b4fc); }
 .cai-lead { margin: 0; color: light-dark(#5b6270, #a3aab8); }
 [data-testid="stMainBlockContainer"] { padding: 3.9rem clamp(1rem, 4vw, 4rem) 4rem; }
 .cai-card {

@@ -37,6 +37,7 @@ STYLE = """<style>
 .cai-arrow { text-align: center; font-size: 1.3rem; color: light-dark(#5b6270, #a3aab8); }
 @media (max-width: 640px) { .st-key-flow > * { flex-basis: 100%; }
   .st-key-flow > :has(.cai-arrow) { flex-basis: 100%; } .cai-arrow { rotate: 90deg; } }
+.cai-row-name { font-size: 0.9rem; font-weight: 600; }
 .cai-row { display: flex; flex-wrap: wrap; align-items: center; gap: 0.15rem 0.6rem;
   font-size: 0.85rem; color: light-dark(#5b6270, #a3aab8); }
 .st-key-story_link a { padding-left: 0; }
@@ -73,7 +74,7 @@ def build_flow(*, constitutions: int, models: int, report: IndexReport) -> tuple
             thing="critique",
             name="Runs" if report.runs != 1 else "Run",
             count=report.runs,
-            says="Prompts put to a model under one constitution.",
+            says="What was asked of a model, or trained, at one time.",
             place=Place(page=PLAYGROUND),
         ),
         Box(

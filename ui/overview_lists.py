@@ -59,7 +59,7 @@ def show_row(key: str, label: str, details: str, place: Place | None) -> None:
     with st.container(key=f"over_{key}", gap=None):
         short = label if len(label) <= LABEL_LENGTH else f"{label[:LABEL_LENGTH]}…"
         if place is None:
-            st.html(f"<div>{escape(short)}</div>")
+            st.html(f'<div class="cai-row-name">{escape(short)}</div>')
         else:
             show_link(place, short)
         st.html(f'<div class="cai-row">{details}</div>')
@@ -74,7 +74,8 @@ def show_run(run: RunView, now: datetime) -> None:
     """A run: its state first, then what it is."""
     sign = _SIGNS.get(run.state, "●")
     age = build_age(run.started_at, now)
-    facts = (f"{run.rows:,} rows", run.constitution, _name_model(run.model), age, run.reason or "")
+    rows = f"{run.rows:,} row{'' if run.rows == 1 else 's'}" if run.rows else ""
+    facts = (rows, run.constitution, _name_model(run.model), age, run.reason or "")
     details = f"<b>{sign} {escape(run.state)}</b>{''.join(_spans(*facts))}"
     if run.recorded:
         details += build_badge("recorded", quiet=True, dashed=True)
@@ -120,6 +121,8 @@ def build_age(at: str, now: datetime) -> str:
 
 
 def _event_place(event: Mapping[str, Any]) -> Place | None:
+    if queue := event.get("queue"):
+        return Place(page=REVIEW_PAGE, params={"queue": str(queue)})
     if chain := event.get("chain"):
         return find_chain_place(str(chain))
     if run := event.get("run"):
@@ -205,7 +208,7 @@ def show_waiting(marked: Mapping[str, int], queued: tuple[int, int]) -> None:
     with section("Waiting for review", "waiting"):
         if left:
             some = f"{queues} queue{'' if queues == 1 else 's'}"
-            details = _span("People judge comparisons and critiques, without being told.")
+            details = _span("Judged by people, who are not told what the models say.")
             show_row("wait_queued", f"{left:,} in {some}", details, Place(page=REVIEW_PAGE))
         for mark, count in waiting.items():
             if count:

@@ -114,7 +114,7 @@ def open_comparison(run: str, comparison: str) -> None:
 
 def show_ways(view: RunView, *, may_review: bool) -> None:
     """From the list to the run's quality, and to a queue in which people judge these."""
-    with st.popover("These elsewhere", icon=":material/arrow_outward:"):
+    with st.popover("Use these", icon=":material/arrow_outward:"):
         if not view.run:
             words = "Labels and review queues are of one run: choose a run in the filter first."
             st.html(f'<div class="cai-quiet cai-wrap">{words}</div>')

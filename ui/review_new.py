@@ -18,6 +18,7 @@ from cai_core.records import AccessRole
 from ui import services
 from ui.constitution_address import leave_message, show_message
 from ui.explorer_filter import MAX_VALUE
+from ui.explorer_links import RUNS
 from ui.labels_address import RUN, WORDS, build_label_params, parse_label_filter
 from ui.labels_data import list_runs, load_labels
 from ui.look import build_card, build_error
@@ -55,7 +56,12 @@ def show_new() -> None:
 def _show_new_comparisons() -> None:
     runs = list_runs()
     if not runs:
-        st.html('<div class="cai-empty"><b>No labels yet.</b> They come first.</div>')
+        st.html(
+            '<div class="cai-empty"><b>No labels yet.</b> A run of the kind “Preference labels” '
+            "makes the comparisons that people judge here.</div>"
+        )
+        if st.button("Go to the runs", key="review_to_runs", type="primary"):
+            st.switch_page(RUNS)
         return
     run = read(RUN) if read(RUN) in runs else runs[0]
     st.html('<h2 class="cai-part">Which comparisons</h2>')

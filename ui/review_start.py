@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import streamlit as st
 
@@ -37,24 +38,31 @@ def show_start() -> None:
             "them.</div>"
         )
     refused = services.explain(AccessRole.REVIEWER)
+    has_labels = bool(list_runs())
+    # Where there are queues, the first one that waits for this reader is what to do next.
+    first = next((one for one in queues if load_view(one).tabs["pending"]), None)
+    of_comparisons: Literal["primary", "secondary"] = "secondary"
+    of_critiques: Literal["primary", "secondary"] = "secondary"
+    if first is None and has_labels:
+        of_comparisons = "primary"
+    elif first is None:
+        of_critiques = "primary"
     with st.container(horizontal=True):
         st.button(
             "Make a queue of comparisons",
             key="review_new",
-            type="primary",
+            type=of_comparisons,
             icon=":material/add:",
-            disabled=bool(refused) or not list_runs(),
+            disabled=bool(refused) or not has_labels,
             help=refused
-            or (
-                None if list_runs() else "A run of the kind “Preference labels” makes comparisons."
-            ),
+            or (None if has_labels else "A run of the kind “Preference labels” makes comparisons."),
             on_click=go,
             kwargs={NEW: "1"},
         )
         st.button(
             "Make a queue of critiques",
             key="review_new_critiques",
-            type="primary" if not list_runs() else "secondary",
+            type=of_critiques,
             icon=":material/add:",
             disabled=bool(refused),
             help=refused or None,
@@ -62,7 +70,7 @@ def show_start() -> None:
             kwargs={NEW: CRITIQUES},
         )
     for queue in queues:
-        _show_row(queue)
+        _show_row(queue, is_first=queue is first)
 
 
 def review_these_button(
@@ -116,7 +124,7 @@ def build_review_params(
     return {NEW: "1", RUN: run, **build_label_params(chosen)} if run else None
 
 
-def _show_row(queue: ReviewQueue) -> None:
+def _show_row(queue: ReviewQueue, *, is_first: bool) -> None:
     view = load_view(queue)
     done = Counter(vote.reviewer for vote in view.votes if not vote.discarded)
     reviewers = " · ".join(f"{name} {count:,}" for name, count in sorted(done.items()))
@@ -139,7 +147,7 @@ def _show_row(queue: ReviewQueue) -> None:
             st.button(
                 "Review",
                 key=f"review_open_{queue.queue_id}",
-                type="primary" if pending else "secondary",
+                type="primary" if is_first else "secondary",
                 icon=":material/how_to_reg:",
                 on_click=go,
                 kwargs={QUEUE: queue.queue_id},

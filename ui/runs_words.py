@@ -58,6 +58,9 @@ STYLE = """<style>
 .cai-table th, .cai-table td { padding: 0.25rem 0.8rem 0.25rem 0; vertical-align: top;
   min-width: 4.5rem; overflow-wrap: anywhere;
   border-bottom: 1px solid light-dark(#e6e9f0, #2a2f3d); }
+.cai-table th { overflow-wrap: normal; }
+/* A narrow screen scrolls sideways anyway: no word is cut for its sake. */
+@media (max-width: 640px) { .cai-table th, .cai-table td { min-width: 6.5rem; } }
 </style>"""
 
 

@@ -84,7 +84,7 @@ def side_fields(chosen: SideFilter, page: SidePage) -> bool:
 def build_rate(page: SidePage) -> str:
     """How often the pairs differ, with n and interval."""
     if not page.sums.n:
-        return "Nothing is on both sides."
+        return "Nothing is on both sides: no pair can be compared."
     sums = asdict(page.sums)
     rate = compute_summed_rate(clusters=sums.pop("prompts"), **sums)
     return f"{escape(_RATES[page.on].capitalize())}: {escape(describe_rate(rate))}"

@@ -104,7 +104,7 @@ def _build_label(label: SideLabel | None, number: int, *, mirrored: bool) -> str
     words = " · ".join(part for part in told if part)
     badge = f'<span class="cai-label">{build_verdict(verdict)}</span>'
     body = f'<span class="cai-quiet">{escape(words)}</span>'
-    return build_card("critique", f"{name} · label", body, badges=badge)
+    return build_card("label", f"{name} · label", body, badges=badge)
 
 
 def _build_answers(
@@ -148,7 +148,7 @@ def _build_answer(
         badge += build_badge("the same", quiet=True) if before == text else ""
     if not text:
         body = '<span class="cai-quiet">Scored without words.</span>'
-    return build_card("critique", title, body, badges=badge, slim=True)
+    return build_card("label", title, body, badges=badge, slim=True)
 
 
 def _key(row: Row, *, turned: bool = False) -> _Key:

@@ -55,6 +55,9 @@ def list_differences(left: Side, right: Side) -> tuple[SideDifference, ...]:
             continue
         values = [_say(key, one.get(key, _MISSING), one) for one in (held, other)]
         if values[0] != values[1]:
+            short = [_shorten_model(one) for one in values] if key.endswith("model") else values
+            # Two checkpoints of one run have one short name.
+            values = short if short[0] != short[1] else values
             name = _name(left.run.kind, key)
             found.append(SideDifference(key=key, name=name, left=values[0], right=values[1]))
     return (*found, *_list_makers(left, right))
@@ -147,7 +150,8 @@ def _say(key: str, value: Any, recipe: Mapping[str, Any]) -> str:
     if key == "sources" and isinstance(value, list):
         return "; ".join(map(_say_source, value))
     if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False)
+        texts = all(isinstance(one, str) and one and ", " not in one for one in value)
+        return ", ".join(value) if value and texts else json.dumps(value, ensure_ascii=False)
     return str(value)[:_SHORT] if key.endswith("_hash") else str(value)
 
 

@@ -11,8 +11,7 @@ from cai_core.jobs.drift_study import load_side
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.answer_reviews import REVIEWED, read_answer_reviews
 from cai_core.workspace.events import Topic, append_event
-
-MAX_REASON = 4000
+from cai_core.workspace.review_fields import MAX_REASON, clean_text
 
 
 def review_answer(
@@ -46,9 +45,7 @@ def review_answer(
         raise CaiError(f"shown is {shown!r:.40}. Give true, false, or nothing.")
     if (prompt_id, sample) not in load_side(workspace, run).lines:
         raise CaiError(f"{run} has no answer {prompt_id!r:.80}, sample {sample}. Choose another.")
-    text = reason.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
-    if len(text) > MAX_REASON:
-        raise CaiError(f"The reason has {len(text)} characters. Shorten it to {MAX_REASON}.")
+    text = clean_text(reason, "reason", MAX_REASON)
     said = any(
         (one.run, one.prompt_id, one.sample, one.measure, one.reviewer)
         == (run, prompt_id, sample, measure, actor.name)

@@ -56,7 +56,8 @@ def make_critique_queue(
 
     Raises:
         NotAllowedError: the actor may not review.
-        CaiError: nothing is found, or a value is out of range.
+        CaiError: nothing is found, more is asked for than a queue holds, or a value is out of
+            range.
         WorkspaceError: the disk refuses.
     """
     require(actor, AccessRole.REVIEWER, "make a review queue")
@@ -64,8 +65,14 @@ def make_critique_queue(
     rounds = found.rounds
     if not rounds:
         raise CaiError("No critique matches the filter. Change it, or clear it.")
+    size = found.population if width is None else choose_sample_size(width, found.population)
+    if size > len(rounds):
+        raise CaiError(
+            f"That takes {size:,} of {found.population:,} critiques, and a queue holds "
+            f"{len(rounds):,}. Give a wider interval, or narrow the filter."
+        )
     if width is not None:
-        rounds = draw_sample(rounds, choose_sample_size(width, found.population), seed)
+        rounds = draw_sample(rounds, size, seed)
     runs = {one.run for one in rounds}
     run = runs.pop() if len(runs) == 1 else ""
     queue = build_queue(

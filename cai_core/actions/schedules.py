@@ -14,7 +14,7 @@ from cai_core.errors import CaiError, RecipeError, WorkspaceError
 from cai_core.jobs.cron import parse_cron
 from cai_core.jobs.drift_matrix import load_matrix
 from cai_core.jobs.launch import ensure_dispatcher
-from cai_core.jobs.schedules import Due, describe_missed, list_due, list_ended
+from cai_core.jobs.schedules import Due, describe_missed, list_due, list_ended, list_untold
 from cai_core.jobs.spot_check import build_spot_check
 from cai_core.records import AccessRole, Actor
 from cai_core.workspace.baselines import Baseline, list_baselines
@@ -219,11 +219,13 @@ def _compare(workspace: Path, check: Check) -> tuple[str, list[str], int]:
 
 
 def _refuse_twice(workspace: Path, state: ScheduleState) -> None:
-    """Raise WorkspaceError while the check before has not ended: they would pile up."""
-    for check in state.checks[:1]:
-        if not check.run or check.status:
-            return
-        if read_status(workspace / "runs" / check.run).state in _GOING_ON:
+    """Raise WorkspaceError while a check before has not ended: they would pile up."""
+    for check in list_untold(state):
+        try:
+            status = read_status(workspace / "runs" / check.run)
+        except (CaiError, OSError):
+            continue  # it was deleted
+        if status.state in _GOING_ON:
             raise WorkspaceError(f"the check before it, {check.run}, has not ended.")
 
 

@@ -28,7 +28,12 @@ from cai_core.workspace.events import Topic, append_event
 from cai_core.workspace.files import replace_file
 from cai_core.workspace.review_queues import ReviewQueue, load_queue
 from cai_core.workspace.review_rounds import load_texts
-from cai_core.workspace.review_votes import IMPORT, read_critique_votes, read_votes, read_words
+from cai_core.workspace.review_votes import (
+    IMPORT,
+    read_critique_votes,
+    read_every_word,
+    read_votes,
+)
 
 # More in one line of the journal would be slow to read back.
 _VOTES_AN_EVENT = 500
@@ -105,6 +110,9 @@ def import_votes(
 ) -> VotesRead:
     """Bring an export's votes in, with reviewers and times; those that are here are passed by.
 
+    So are those that were here and were replaced or taken back: a file's older word does not
+    bring them back.
+
     Args:
         content: of the file, JSONL or CSV. file: its name, for the journal.
 
@@ -118,7 +126,7 @@ def import_votes(
     """
     require(actor, AccessRole.EDITOR, "import votes")
     held = load_queue(workspace, queue)
-    read = parse_votes(content, held, read_words(workspace, queue))
+    read = parse_votes(content, held, read_every_word(workspace, queue))
     for start in range(0, len(read.votes), _VOTES_AN_EVENT):
         some = read.votes[start : start + _VOTES_AN_EVENT]
         fields = {"queue": queue, "file": file, "votes": [vote.as_dict() for vote in some]}

@@ -6,19 +6,15 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cai_core.commands.lint import load_any
 from cai_core.evaluation.metrics import Rate
-from cai_core.jobs.principle_study import (
-    PrincipleEffect,
-    PrincipleMeasure,
-    PrincipleStudy,
-    load_principle_study,
-    measure_principles,
-)
 from cai_core.records import Constitution
 from cai_core.workspace.files import get_recordings, get_workspace
+
+if TYPE_CHECKING:
+    from cai_core.jobs.principle_study import PrincipleEffect, PrincipleMeasure, PrincipleStudy
 
 JSON_FORMAT = 1
 
@@ -43,6 +39,7 @@ def add_effect_parser(commands: argparse._SubParsersAction[argparse.ArgumentPars
 def run_effect(args: argparse.Namespace) -> int:
     """Print the effects, those drawn first as the text has them; the exit status."""
     # DuckDB and Arrow take a moment to load, which the other commands need not wait for.
+    from cai_core.jobs.principle_study import load_principle_study, measure_principles
     from cai_core.workspace.index.owner import WorkspaceIndex
 
     text = load_any(args.constitution)
@@ -104,7 +101,7 @@ def list_lines(
         yield from _list_rate("unparsed", effect.unparsed)
         yield from _list_rate("changed", effect.changed)
         yield from _list_rate("judged right", effect.reviews.right)
-        yield from _list_measure(measures.get(effect.principle, PrincipleMeasure()))
+        yield from _list_measure(measures[effect.principle])
 
 
 def _list_rate(name: str, rate: Rate | None) -> Iterator[str]:

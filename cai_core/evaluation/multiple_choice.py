@@ -22,9 +22,9 @@ from cai_core.evaluation.metrics import Rate, compute_clustered_rate
 from cai_core.prompts.paper import parse_transcript
 from cai_core.records import Conversation, content_hash
 
-# Where the options begin: what stands before it is the context that questions share.
 # What may stand behind the last option.
 _TAIL = re.compile(r"\n+The (?:best |right )?answer is:?\s*$")
+# Where the options begin: what stands before it is the context that questions share.
 _OPTIONS = re.compile(r"\n[^\n]*(?:Options:|:)\s*\n ?\(A\)")
 
 

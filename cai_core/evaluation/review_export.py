@@ -73,7 +73,7 @@ def parse_votes(content: bytes, queue: ReviewQueue, held: Iterable[Word]) -> Vot
     """Read an export of votes, JSONL or CSV, of this queue.
 
     Args:
-        held: the votes that are here; a line that is one of them is passed by.
+        held: the votes that are here or were; a line that is one of them is passed by.
 
     Raises:
         ImportFormatError: the file is empty, too large, or neither.

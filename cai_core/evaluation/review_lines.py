@@ -12,7 +12,8 @@ from cai_core.errors import ImportFormatError
 from cai_core.workspace.journal import parse_line
 
 # What a spreadsheet takes for a formula begins so; the quote itself, so that it can be undone.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_SIGNS = ("=", "+", "-", "@")
+_FORMULA = (*_SIGNS, "\t", "\r", "'")
 _BOOLS = {"true": True, "false": False}
 _FLAGS, _NUMBERS = ("blind", "exposed"), {"seconds": float, "round": int}
 # A line's number, from 1, and its record or why it has none.
@@ -76,7 +77,7 @@ def _say(value: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip()[:1] in "=+-@" else text
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_SIGNS) else text
 
 
 def _unescape(text: str) -> str:

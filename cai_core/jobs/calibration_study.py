@@ -23,11 +23,12 @@ from cai_core.jobs.drift_study import load_side
 from cai_core.pipeline.label_records import LABELS, LabelRecord, read_labels
 from cai_core.records import CritiqueVerdict, Finding, Verdict
 from cai_core.workspace.answer_reviews import AnswerReview, read_answer_reviews
+from cai_core.workspace.comparison_votes import read_comparison_votes
 from cai_core.workspace.events import Topic, get_journal_path, read_events
-from cai_core.workspace.index.reviews import fold_reviews, is_review
 from cai_core.workspace.index.sources import CHAIN_STEP
+from cai_core.workspace.review_folding import fold_reviews, is_review
 from cai_core.workspace.review_queues import list_queues
-from cai_core.workspace.review_votes import VoteChoice, read_votes
+from cai_core.workspace.review_votes import Vote, VoteChoice
 from cai_core.workspace.rows import Row, RowIndex, build_row_id
 from cai_core.workspace.runs import open_run
 
@@ -171,17 +172,20 @@ def _list_answers(workspace: Path, judge: JudgeName) -> Iterator[_Said]:
 
 
 def _list_comparisons(workspace: Path, judge: JudgeName) -> Iterator[_Said]:
-    for queue in list_queues(workspace)[0]:
-        votes = read_votes(workspace, queue.queue_id)
-        if not votes or queue.kind != "comparisons":
-            continue
-        path = workspace / "runs" / queue.run / "outputs" / LABELS
+    runs = {queue.queue_id: queue.run for queue in list_queues(workspace)[0]}
+    by_run: dict[str, list[Vote]] = defaultdict(list)
+    # Of each person the newest vote in any queue: two queues may hold one comparison.
+    for votes in read_comparison_votes(workspace).values():
+        for vote in votes:
+            by_run[runs.get(vote.queue, "")].append(vote)
+    for run, some in by_run.items():
+        path = workspace / "runs" / run / "outputs" / LABELS
         try:
             stat = path.stat()
             labels = _index_labels(path.parents[1], stat.st_mtime_ns, stat.st_size)
         except (CaiError, OSError):
             continue
-        for vote in votes:
+        for vote in some:
             label = labels.get(vote.comparison)
             if label is None or vote.choice is VoteChoice.DISCARDED:
                 continue

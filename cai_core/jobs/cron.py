@@ -29,8 +29,8 @@ _SHORTS = {
     "@monthly": "0 0 1 * *",
 }
 _PART = re.compile(r"(?P<first>\*|[a-z0-9]+)(?:-(?P<last>[a-z0-9]+))?(?:/(?P<step>[0-9]+))?")
-# Every date comes again within a cycle of leap years, which a century's end can double.
-_DAYS_AHEAD = 8 * 366 + 1
+# 29 February comes again on one weekday after 28 years, across a century's end after 40.
+_DAYS_AHEAD = 40 * 366
 MAX_CHARS = 200
 
 

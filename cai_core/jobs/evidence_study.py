@@ -76,6 +76,12 @@ class EvaluatedModel:
     recipe: Mapping[str, Any]
 
     @property
+    def rules(self) -> str | None:
+        """As `Method.rules`, of an evaluation by the best of several answers."""
+        name, hash_ = (self.recipe.get(f"feedback_constitution{end}") for end in ("", "_hash"))
+        return f"{name}@{hash_}" if name and hash_ else None
+
+    @property
     def name(self) -> str:
         """For people, without its method."""
         told = self.model
@@ -186,11 +192,14 @@ def _group(methods: Sequence[Method], some: Sequence[EvaluatedModel]) -> SuiteOf
 
 
 def _is_of(one: EvaluatedModel, method: Method) -> bool:
-    # A card has the hash shortened.
-    same = one.system == method.system or bool(
-        one.system and method.system and one.system.startswith(method.system)
-    )
-    return same and one.model == method.name and one.best_of == method.best_of
+    if (one.model, one.best_of) != (method.name, method.best_of):
+        return False
+    return _is_version(one.system, method.system) and _is_version(one.rules, method.rules)
+
+
+def _is_version(full: str | None, told: str | None) -> bool:
+    """Whether it is the version that a model's card tells, which has the hash shortened."""
+    return full == told or bool(full and told and full.startswith(told))
 
 
 def _name_base(model: MadeModel, by_run: Mapping[str, MadeModel]) -> str:

@@ -70,9 +70,7 @@ def list_ended(
     """Checks whose run has ended and whose result was not told yet."""
     found = []
     for state in states:
-        for check in state.checks[:_LOOKED_AT]:
-            if not check.run or check.status:
-                continue
+        for check in list_untold(state):
             try:
                 status = read_status(workspace / "runs" / check.run)
             except (CaiError, OSError):
@@ -84,6 +82,11 @@ def list_ended(
             if not told:
                 found.append((state, check, status))
     return found
+
+
+def list_untold(state: ScheduleState) -> list[Check]:
+    """Of the newest checks that became runs, those whose result was not told, the newest first."""
+    return [one for one in [one for one in state.checks if one.run][:_LOOKED_AT] if not one.status]
 
 
 def find_next(state: ScheduleState, now: datetime | None = None) -> datetime | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from cai_core.records import Verdict
 from cai_core.workspace.events import Topic, get_journal_path
 from cai_core.workspace.review_queues import get_queue_folder, is_queue_id
-from cai_core.workspace.review_votes import Vote, read_votes
+from cai_core.workspace.review_votes import Vote, read_votes_in
 
 # Nobody has judged it; most see it as the label does; they see it otherwise, or differ.
 OPEN, AGREES, DISPUTED = "open", "agrees", "disputed"
@@ -40,7 +40,7 @@ def read_comparison_votes(workspace: Path) -> Votes:
         held = _held.get(path)
     if held is not None and held[0] == stamp:
         return held[1]
-    votes = _collect(vote for queue in queues for vote in read_votes(workspace, queue))
+    votes = _collect(read_votes_in(workspace, queues))
     with _lock:
         if len(_held) >= _MOST_HELD and path not in _held:
             _held.clear()
@@ -65,12 +65,13 @@ def settle_state(votes: Iterable[Vote], verdict: Verdict | None) -> str:
 
 
 def _collect(votes: Iterable[Vote]) -> Votes:
+    """Of votes, the oldest first, each person's newest of each comparison."""
     newest: dict[tuple[str, str], Vote] = {}
     for vote in votes:
         place = (vote.comparison, vote.reviewer)
-        if place not in newest or newest[place].moment <= vote.moment:
-            newest[place] = vote
+        newest.pop(place, None)
+        newest[place] = vote
     found: dict[str, list[Vote]] = {}
-    for vote in sorted(newest.values(), key=lambda one: one.moment):
+    for vote in newest.values():
         found.setdefault(vote.comparison, []).append(vote)
     return {comparison: tuple(some) for comparison, some in found.items()}

@@ -7,6 +7,7 @@ ten thousand is not summed up again for each vote.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,7 +123,7 @@ class Book:
             self._begin()
             return
         with file:
-            stat = self._path.stat()
+            stat = os.fstat(file.fileno())
             if stat.st_ino != self._inode or stat.st_size < self._done:
                 self._begin()
                 self._inode = stat.st_ino
@@ -148,6 +149,23 @@ class Book:
         if held.standing is None:
             held.standing = tuple(one.word for one in held.order)
         return held.standing
+
+    def list_standing_in(self, queues: Iterable[str]) -> list[Word]:
+        """What counts in any of these queues, the oldest first; the journal settles a draw."""
+        words: list[_Said] = []
+        for queue in queues:
+            self.list_standing(queue)
+            if (held := self._queues.get(queue)) is not None:
+                words += held.order or ()
+        return [one.word for one in sorted(words, key=_rank)]
+
+    def list_ever(self, queue: str) -> list[Word]:
+        """Every word of a queue, also those that newer ones replaced or that were taken back."""
+        held = self._queues.get(queue)
+        if held is None:
+            return []
+        told = [one for words in (held.said, held.own) for some in words.values() for one in some]
+        return list({one.word.vote: one.word for one in told}.values())
 
     def get_tally(self, queue: str) -> Tally:
         """Who has judged what, as of now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
 from cai_core.errors import CaiError
@@ -68,6 +68,9 @@ def parse_moment(at: str) -> datetime:
     """A time with its zone, UTC where it names none. Raises ValueError where it is none."""
     try:
         moment = datetime.fromisoformat(at)
+        # At the calendar's ends there is no telling it in another zone.
+        if not MINYEAR < moment.year < MAXYEAR:
+            raise ValueError("its year is out of range")
     except ValueError as error:
         raise ValueError(f"at is {at!r:.40}, not a time such as 2026-01-31T12:00:00Z") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

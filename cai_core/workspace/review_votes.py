@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -148,6 +148,13 @@ def read_votes(workspace: Path, queue: str) -> tuple[Vote, ...]:
     return tuple(vote for vote in read_words(workspace, queue) if isinstance(vote, Vote))
 
 
+def read_votes_in(workspace: Path, queues: Iterable[str]) -> tuple[Vote, ...]:
+    """The same of several queues together."""
+    with _open_book(workspace) as book:
+        words = book.list_standing_in(queues)
+    return tuple(vote for vote in words if isinstance(vote, Vote))
+
+
 def read_critique_votes(workspace: Path, queue: str) -> tuple[CritiqueVote, ...]:
     """The same of a queue of critiques."""
     return tuple(vote for vote in read_words(workspace, queue) if isinstance(vote, CritiqueVote))
@@ -157,6 +164,12 @@ def read_words(workspace: Path, queue: str) -> tuple[Word, ...]:
     """The same of a queue of either kind; the same object while nothing changes."""
     with _open_book(workspace) as book:
         return book.list_standing(queue)
+
+
+def read_every_word(workspace: Path, queue: str) -> list[Word]:
+    """The same with what newer words replaced, and what was taken back."""
+    with _open_book(workspace) as book:
+        return book.list_ever(queue)
 
 
 def read_tally(workspace: Path, queue: str) -> Tally:

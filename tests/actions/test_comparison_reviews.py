@@ -338,6 +338,28 @@ def test_an_older_vote_that_is_imported_does_not_undo_a_newer_one(workspace: Pat
     assert standing(workspace, queue) == {("c0", "ada"): "A"}
 
 
+def test_an_export_brings_nothing_back_that_was_replaced_or_taken_back(workspace: Path) -> None:
+    queue = queue_up(workspace).queue_id
+    say(workspace, queue, ADA, "c0", A)
+    say(workspace, queue, ADA, "c1", A)
+    old = build_votes_file(read_votes(workspace, queue), "jsonl")
+    undo_vote(ADA, workspace, queue=queue)
+    say(workspace, queue, ADA, "c0", B)
+    read = import_votes(LOCAL_ACTOR, workspace, queue=queue, content=old)
+    assert (read.votes, read.known, read.refused) == ((), 2, ())
+    assert standing(workspace, queue) == {("c0", "ada"): "B"}
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_other_zone_has_is_no_vote(workspace: Path, at: str) -> None:
+    queue = queue_up(workspace).queue_id
+    say(workspace, queue, ADA, "c0", A)
+    plain = read_votes(workspace, queue)[0].as_dict()
+    content = json.dumps({**plain, "vote": "v", "at": at}).encode()
+    read = import_votes(LOCAL_ACTOR, workspace, queue=queue, content=content)
+    assert not read.votes and "not a time" in read.refused[0].reason
+
+
 def test_many_votes_are_imported_in_few_lines(workspace: Path) -> None:
     queue = queue_up(workspace).queue_id
     say(workspace, queue, ADA, "c0", A)

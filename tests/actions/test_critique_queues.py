@@ -114,6 +114,10 @@ def test_more_than_can_be_read_is_refused_and_pages_are_joined(
     assert len(set().union(*left_out)) > 3
     sample = make_critique_queue(LOCAL_ACTOR, workspace, found=drawn[0], width=0.8)
     assert (len(sample.items), sample.population) == (4, 6)
+    # A card would promise more than the queue holds.
+    for width in (None, 0.01):
+        with pytest.raises(CaiError, match="a queue holds 5"):
+            make_critique_queue(LOCAL_ACTOR, workspace, found=drawn[0], width=width)
 
 
 def test_a_verdict_counts_beside_its_chain_too_and_can_be_taken_back_there(workspace: Path) -> None:
@@ -134,6 +138,15 @@ def test_a_verdict_counts_beside_its_chain_too_and_can_be_taken_back_there(works
     assert len(read_critique_votes(workspace, queue.queue_id)) == 1
     undo_review(ADA, workspace, **where, review=review)
     assert read_critique_votes(workspace, queue.queue_id) == ()
+    # Put aside in the queue, what they said of it before counts nowhere.
+    judge(workspace, queue.queue_id, ADA, item, PARTLY)
+    discard_critique(ADA, workspace, queue=queue.queue_id, item=item, blind=True)
+    with open_index(workspace) as index:
+        assert index.list_reviews(place.chain) == ()
+    undo_vote(ADA, workspace, queue=queue.queue_id)
+    with open_index(workspace) as index:
+        assert [one.verdict for one in index.list_reviews(place.chain)] == [PARTLY]
+    undo_vote(ADA, workspace, queue=queue.queue_id)
     # One that is given beside the chain is none of the queue's.
     review_critique(ADA, workspace, **where, verdict=WRONG)
     assert read_critique_votes(workspace, queue.queue_id) == ()

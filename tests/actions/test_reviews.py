@@ -11,9 +11,9 @@ from cai_core.actions.reviews import review_critique, undo_review
 from cai_core.errors import CaiError
 from cai_core.records import AccessRole, Actor, CritiqueVerdict
 from cai_core.workspace.events import Topic, get_journal_path, read_events
-from cai_core.workspace.index.reviews import fold_reviews
 from cai_core.workspace.journal import verify_chain
 from cai_core.workspace.review_fields import MAX_REASON
+from cai_core.workspace.review_folding import fold_reviews
 
 ADA = Actor(name="ada", role=AccessRole.REVIEWER)
 BOB = Actor(name="bob", role=AccessRole.REVIEWER)

@@ -136,21 +136,26 @@ def test_what_cannot_be_run_is_told_and_settled(workspace: Path) -> None:
     (told,) = run_due(LOCAL_ACTOR, workspace, later(2))
     assert f"the check before it, {first}, has not ended" in told
     assert last(workspace).run == "" and len(load_queue(workspace)) == 1
+    # However often it is due meanwhile, the check that runs is not forgotten.
+    for hours in range(3, 9):
+        (told,) = run_due(LOCAL_ACTOR, workspace, later(hours))
+        assert f"the check before it, {first}, has not ended" in told
+    assert len(load_queue(workspace)) == 1
     # A check that broke off is told once; one that was resumed and succeeds is told again.
     finish_evaluation(workspace, first, harmful=0.1, state=RunState.FAILED, reason="no server")
-    assert run_due(LOCAL_ACTOR, workspace, later(2)) == [
+    assert run_due(LOCAL_ACTOR, workspace, later(8)) == [
         f"hourly, {first}: the check is failed: no server"
     ]
-    assert run_due(LOCAL_ACTOR, workspace, later(2)) == []
+    assert run_due(LOCAL_ACTOR, workspace, later(8)) == []
     finish_evaluation(workspace, first, harmful=0.1)
-    (told,) = run_due(LOCAL_ACTOR, workspace, later(2))
+    (told,) = run_due(LOCAL_ACTOR, workspace, later(8))
     assert told in (f"hourly, {first}: pass", f"hourly, {first}: warn")
     # Without its inputs the baseline cannot be repeated.
     for path in (workspace / "runs" / "base" / "inputs").iterdir():
         path.unlink()
-    (told,) = run_due(LOCAL_ACTOR, workspace, later(3))
+    (told,) = run_due(LOCAL_ACTOR, workspace, later(9))
     assert "not run: " in told and "what the run is made from cannot be read" in told
-    assert run_due(LOCAL_ACTOR, workspace, later(3)) == []
+    assert run_due(LOCAL_ACTOR, workspace, later(9)) == []
 
 
 def test_paused_is_not_missed_and_deleted_is_gone(workspace: Path) -> None:

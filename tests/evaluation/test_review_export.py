@@ -88,6 +88,7 @@ def test_no_cell_of_the_csv_is_a_formula() -> None:
     for row in csv.reader(io.StringIO(text, newline="")):
         for cell in row:
             assert not cell.lstrip().startswith(("=", "+", "-", "@")), cell
+            assert cell != "'", "an empty cell stays empty"
 
 
 def line(**changes: Any) -> bytes:

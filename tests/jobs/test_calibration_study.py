@@ -130,6 +130,14 @@ def test_votes_of_review_queues_calibrate_who_labelled(workspace: Path) -> None:
     # A tie's lean counts; an even label, or a person's tie, decides nothing.
     assert (told.n, told.both, told.judge_only, told.neither) == (4, 2, 1, 1)
     assert told.undecided == 1 and told.error is not None
+    # Who says it again in another queue is still one person: against Bob’s word it is even.
+    again = make_queue(ANN, workspace, study=load_study(run.path), chosen=LabelFilter(), name="2")
+    one: dict[str, Any] = {"comparison": labels[1].comparison_id, "blind": True, "shown_first": "A"}
+    vote_comparison(ANN, workspace, queue=again.queue_id, choice=VoteChoice.B, **one)
+    vote_comparison(BOB, workspace, queue=queue.queue_id, choice=VoteChoice.A, **one)
+    (found,) = study_calibration(workspace, JUDGE)
+    assert found.reviewers == 2
+    assert (found.calibration.judge_only, found.calibration.undecided) == (0, 2)
 
 
 def test_reviews_of_critiques_calibrate_who_criticised(workspace: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,6 +31,9 @@ from cai_core.jobs.evidence_study import (
     RL,
     SL,
     SYSTEM,
+    EvaluatedModel,
+    Method,
+    find_evaluation_of,
     find_methods,
     group_evidence,
     list_evaluated_models,
@@ -221,3 +225,21 @@ def test_the_command_tells_the_table_and_what_is_missing(
     assert '"reference": "Base"' in capsys.readouterr().out
     with pytest.raises(RecipeError):
         build_plan("format: 1\nname: e\nruns: []", "e", made, made)
+
+
+def test_the_best_by_another_constitution_is_another_method() -> None:
+    method = Method(label="Best of n", model="demo", best_of=4, rules="mine@abc")
+    told: dict[str, Any] = {
+        "model": "demo",
+        "system": None,
+        "best_of": 4,
+        "suite": "demo",
+        "suite_hash": "s",
+        "judge": None,
+        "at": "",
+    }
+    of = {"feedback_constitution": "mine", "feedback_constitution_hash": "abcdef"}
+    mine = EvaluatedModel(run="mine", recipe=of, **told)
+    other = EvaluatedModel(run="other", recipe={**of, "feedback_constitution": "x"}, **told)
+    assert find_evaluation_of(method, [other]) is None
+    assert find_evaluation_of(method, [other, mine]) == "mine"

@@ -105,7 +105,8 @@ def filled(trained: Path) -> Path:
     """Every method is evaluated."""
     write(trained, "e-base", "demo", 1.0, 0.0)
     write(trained, "e-system", "demo", 0.5, 0.3, system_constitution=SYSTEM)
-    write(trained, "e-best", "demo", 0.9, 0.0, best_of=4)
+    rules = {f"feedback_constitution{'_hash' * (key == 'hash')}": SYSTEM[key] for key in SYSTEM}
+    write(trained, "e-best", "demo", 0.9, 0.0, best_of=4, recipe=rules)
     write(trained, "e-sl", "sl", 0.2, 0.0)
     write(trained, "e-rl", "rl", 0.0, 0.1)
     return trained
@@ -256,7 +257,7 @@ def test_pairs_are_told_both_ways_and_open_their_comparisons(filled: Path) -> No
     run = write_pairs(filled)
     app = open_page()
     text = shown(app)
-    assert "29, 1, 0" in text and "1 ties went by the place" in text
+    assert "29, 1, 0" in text and "1 tie went by the place" in text
     assert "SL-CAI<small>against Base" in text and "98.3 %" in text
     assert app.selectbox(key="evidence_anchor").value == "e-base"
     app.selectbox(key="evidence_anchor").set_value("e-sl").run()

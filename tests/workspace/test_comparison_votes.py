@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +51,14 @@ def test_a_state_is_what_recipes_that_drop_disputed_labels_see(
         assert state == (AGREES if settled is verdict else DISPUTED)
 
 
-def test_the_newest_vote_in_any_queue_counts_until_it_is_taken_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_newest_vote_in_any_queue_counts_until_it_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    if frozen:  # all in one millisecond
+        monkeypatch.setattr(
+            "cai_core.workspace.events.now", lambda: "2026-01-02T03:04:05.678+00:00"
+        )
     write_labels(tmp_path, "one", [make_label(n) for n in range(3)])
     study = load_study(tmp_path / "runs" / "one")
     first, second = (

@@ -12,11 +12,12 @@ import pyarrow as pa
 from cai_core.errors import WorkspaceError
 from cai_core.workspace.events import Topic, get_journal_path
 from cai_core.workspace.index.prepare import clean
-from cai_core.workspace.index.reviews import is_review, save_reviews
+from cai_core.workspace.index.reviews import save_reviews
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.sources import SeenFile
 from cai_core.workspace.index.transaction import insert, transaction
 from cai_core.workspace.journal import is_header, read_lines
+from cai_core.workspace.review_folding import is_review
 
 _TEXT = pa.string()
 _EVENTS = pa.schema(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from cai_core.workspace.events import Topic
 from cai_core.workspace.index.prepare import clean
 from cai_core.workspace.index.schema import Connection
 from cai_core.workspace.index.transaction import insert
+from cai_core.workspace.review_folding import fold_reviews
 
 _SCHEMA = pa.schema(
     [
@@ -27,7 +27,6 @@ _SCHEMA = pa.schema(
         ("position", pa.int64()),
     ]
 )
-_MOST_ROUNDS = 2**31 - 1
 # What people's verdicts on a critique come to, where it is not one of the verdicts itself.
 OPEN, DISPUTED = "open", "disputed"
 _STATES = f"""
@@ -104,11 +103,6 @@ def find_judged(con: Connection, state: str) -> npt.NDArray[np.int64]:
     return np.array([seq for (seq,) in found], np.int64)
 
 
-def is_review(event: Mapping[str, Any]) -> bool:
-    """Whether an event of `reviews` is about one critique, and not about a chain as a whole."""
-    return "round" in event
-
-
 def save_reviews(con: Connection, chains: Iterable[str]) -> None:
     """Derive the reviews of these chains anew from the events that the index holds."""
     wanted = sorted(chains)
@@ -125,40 +119,3 @@ def save_reviews(con: Connection, chains: Iterable[str]) -> None:
     events = ({**json.loads(record), "position": position} for position, record in found)
     if reviews := fold_reviews(events):
         insert(con, "critique_reviews", pa.Table.from_pylist(reviews, schema=_SCHEMA))
-
-
-def fold_reviews(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What counts of the events of `reviews`, oldest first: rows of `critique_reviews`.
-
-    A reviewer's newest word of a critique counts; taken back, the one before it does. Events that
-    are no reviews, or broken ones, say nothing.
-    """
-    said: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
-    for event in events:
-        place = (event.get("chain"), event.get("round"), event.get("actor"))
-        if not _is_place(*place):
-            continue
-        key = (clean(str(place[0])), int(str(place[1])), clean(str(place[2])))
-        reviews = said.setdefault(key, [])
-        if isinstance(undone := event.get("undone"), str):
-            reviews[:] = [review for review in reviews if review["review"] != clean(undone)]
-        elif event.get("verdict") in list(CritiqueVerdict):
-            reviews.append(_build_row(key, event))
-    return [reviews[-1] for reviews in said.values() if reviews]
-
-
-def _is_place(chain: Any, round_: Any, actor: Any) -> bool:
-    numbered = type(round_) is int and 1 <= round_ <= _MOST_ROUNDS
-    return numbered and isinstance(chain, str) and chain != "" and isinstance(actor, str)
-
-
-def _build_row(key: tuple[str, int, str], event: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {name: clean(str(event.get(name) or "")) for name in ("review", "reason")}
-    return {
-        **dict(zip(("chain", "round", "reviewer"), key, strict=True)),
-        **texts,
-        "verdict": str(event["verdict"]),
-        "blind": event.get("blind") is True,
-        "happened": clean(str(event.get("at") or "")),
-        "position": event.get("position", 0),
-    }

@@ -192,6 +192,8 @@ class TextStore:
                 reader.execute("rollback")
         if question.exact:
             return Found(question.folded, found, None if is_told else ~found, not is_told)
+        if not is_told:
+            found = np.arange(len(found)) > 0  # any text may be one
         sure = np.zeros(len(found), bool)
         if not (count := int(np.count_nonzero(found))):
             return Found(question.folded, sure, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cai_core.workspace.index import finding, postings, sifting, texts, vocabulary
@@ -46,6 +46,11 @@ parts = st.lists(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(batches=batches, parts=parts, gone=st.sets(st.integers(0, 60), max_size=5))
+@example(  # a word's end of which not every list was read
+    batches=[["the", "the", "the there", "the Straße", "there Straße"], ["the the"]],
+    parts=["t", "t", "e "],
+    gone=set(),
+)
 def test_a_search_finds_what_a_scan_finds(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
