@@ -16,8 +16,9 @@ from cai_core.pipeline.evaluate_records import JUDGEMENTS, read_judged
 from cai_core.workspace.runs import open_run, read_status
 from cai_core.workspace.status import RunState
 
-# Evaluations of a thousand responses take about 3 MB each.
-_REMEMBERED = 64
+# A few that are read now. A thousand responses take about 3 MB and many objects each, and Streamlit
+# has Python's garbage collector go through all objects after each look at a page.
+_REMEMBERED = 8
 
 
 def list_evaluations(workspace: Path) -> list[str]:
