@@ -174,8 +174,7 @@ def test_kill_9_loses_nothing_and_doubles_nothing(background: Background, killed
 def test_a_worker_that_hangs_is_killed_and_goes_on(
     background: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Longer than a busy machine needs between two heartbeats.
-    monkeypatch.setenv("CAI_JOB_HANG_SECONDS", "6")
+    monkeypatch.setenv("CAI_JOB_HANG_SECONDS", "2")
     background.submit("hangs", prompts=MANY, seed=30)
     background.wait_for_rows("hangs", 3)
     worker = background.worker("hangs")
