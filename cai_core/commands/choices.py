@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shlex
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from cai_core.actions.runs import start_run
 from cai_core.commands.evaluate import find_kind
+from cai_core.commands.folder_run import positive, tell_how_to_go_on
 from cai_core.commands.progress_line import ProgressLine
 from cai_core.errors import CaiError, UnknownModelError
 from cai_core.evaluation.multiple_choice import Choice, load_choices
@@ -65,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="how it scores (default: reward for the run of a reward model, else judge)",
     )
     add("--template", choices=get_args(TemplateName), default="chat", help="how a judge is asked")
-    add("--limit", type=_positive, metavar="N", help="the first N questions")
+    add("--limit", type=positive, metavar="N", help="the first N questions")
     add(
         "--least-mass",
         type=float,
@@ -108,10 +107,10 @@ def run(args: argparse.Namespace) -> int:
         try:
             asyncio.run(_ask(launch(model, workspace), recipe, choices, out, parents, progress))
         except (KeyboardInterrupt, asyncio.CancelledError):
-            _tell_how_to_go_on(out, args.arguments)
+            tell_how_to_go_on(out, args.arguments)
             return 130
         except CaiError:
-            _tell_how_to_go_on(out, args.arguments)
+            tell_how_to_go_on(out, args.arguments)
             raise
         finally:
             progress.close()
@@ -214,16 +213,3 @@ def _describe(mean: Mapping[str, Any] | None) -> str:
     low, high = max(0.0, mean["low"]), min(1.0, mean["high"])
     interval = f"[{100 * low:.1f} %, {100 * high:.1f} %]"
     return f"{100 * mean['mean']:.1f} % {interval} (n = {mean['n']}, {mean['clusters']} contexts)"
-
-
-def _tell_how_to_go_on(out: Path, arguments: Sequence[str]) -> None:
-    if (out / "recipe.yaml").exists():
-        command = shlex.join(["python", "-m", "cai_core", *arguments])
-        print(f"{out}: every finished row is kept. To go on:\n  {command}", file=sys.stderr)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number

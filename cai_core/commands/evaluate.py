@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from cai_core.commands.folder_run import positive
 from cai_core.commands.run import build_forecast_lines, follow_all, refuse_new, submit_all
 from cai_core.jobs.forecast_machine import read_machine
 from cai_core.jobs.forecast_runs import check_plan, forecast_runs
@@ -74,14 +75,14 @@ def add_asking(parser: argparse.ArgumentParser, *, required: bool) -> None:
     add("--system-constitution", metavar="NAME", help="put it before the model as a system prompt")
     add(
         "--best-of",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="draw N answers for each, of which the feedback model chooses one",
     )
     add("--feedback-model", metavar="MODEL", help="who chooses with --best-of")
     add("--feedback-constitution", metavar="NAME", help="by whose principles it chooses")
-    add("--limit", type=_positive, metavar="N", help="so many prompts, spread over the categories")
-    add("--samples", type=_positive, metavar="N", help="answers to each prompt (default: 4)")
+    add("--limit", type=positive, metavar="N", help="so many prompts, spread over the categories")
+    add("--samples", type=positive, metavar="N", help="answers to each prompt (default: 4)")
     add("--seed", type=int, metavar="N", help="of the run (default: 0)")
     add("--ratings", action="store_true", help="have the judge rate from 0 to 4 as well")
     add("--anyway", action="store_true", help="go on where the forecast says it cannot fit")
@@ -215,10 +216,3 @@ def _build_slug(model: str) -> str:
     # Below a run's folder every model is called `model`.
     last = parts[-3] if parts[-2:] == ["outputs", "model"] and len(parts) > 2 else parts[-1]
     return re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:40] or "model"
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cai_core.actions.runs import start_run
+from cai_core.commands.folder_run import positive, tell_how_to_go_on
 from cai_core.commands.progress_line import ProgressLine
 from cai_core.constitution.importers import load_official_constitution
 from cai_core.errors import CaiError, PromptFileError, RecipeError, RunMismatchError
@@ -117,10 +117,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help=f"of one step (default: {_SAMPLING.max_tokens}, or a quarter of a smaller context)",
     )
-    add("--limit", type=_positive, metavar="N", help="only the first N prompts")
+    add("--limit", type=positive, metavar="N", help="only the first N prompts")
     add(
         "--concurrency",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="the most requests at once at a server; does not change a text (default: the "
         f"endpoint's, else {CONCURRENCY}); the load adapts below it",
@@ -149,12 +149,12 @@ def run(args: argparse.Namespace) -> int:
         result = asyncio.run(_revise(args, inputs, file, progress, models))
     except (KeyboardInterrupt, asyncio.CancelledError):
         progress.close()
-        _tell_how_to_go_on(args)
+        tell_how_to_go_on(args.out, args.arguments)
         return 130
     except CaiError as error:
         progress.close()
         if not isinstance(error, RunMismatchError):
-            _tell_how_to_go_on(args)
+            tell_how_to_go_on(args.out, args.arguments)
         raise
     progress.close()
     return _tell_result(args.out, result)
@@ -324,13 +324,6 @@ def _parse_principles(text: str) -> Any:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
-
-
 def _find_prompts(name: str) -> FoundPrompts:
     """A set of the workspace, or a file; a file without a known ending too."""
     if Path(name).is_file():
@@ -346,14 +339,6 @@ def _tell_rejected(name: str, file: FoundPrompts) -> None:
             f"{name}: {len(file.rejected)} lines rejected, {len(file.prompts)} prompts kept",
             file=sys.stderr,
         )
-
-
-def _tell_how_to_go_on(args: argparse.Namespace) -> None:
-    if not (args.out / "recipe.yaml").exists():
-        print(f"{args.out}: stopped before the run began; nothing was written", file=sys.stderr)
-        return
-    command = shlex.join(["python", "-m", "cai_core", *args.arguments])
-    print(f"{args.out}: every finished row is kept. To go on:\n  {command}", file=sys.stderr)
 
 
 def _tell_result(out: Path, result: BatchResult) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cai_core.actions.runs import start_run
+from cai_core.commands.folder_run import positive, tell_how_to_go_on
 from cai_core.commands.progress_line import ProgressLine
 from cai_core.demo_world.judging import describe_truth
 from cai_core.demo_world.oracle import load_oracle
@@ -80,11 +80,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=[],
         help="only prompts with this tag; several must all be there",
     )
-    add("--limit", type=_positive, metavar="N", help="only the first N of them")
+    add("--limit", type=positive, metavar="N", help="only the first N of them")
     add("--seed", type=int, default=0, help="of the run (default: %(default)s)")
     add("--temperature", type=float, default=_SAMPLING.temperature)
     add("--max-tokens", type=int, default=_SAMPLING.max_tokens, metavar="N", help="of an answer")
-    add("--concurrency", type=_positive, metavar="N", help="the most requests at once at a server")
+    add("--concurrency", type=positive, metavar="N", help="the most requests at once at a server")
     add("--out", type=Path, metavar="DIR", help="run folder (default: one in the workspace)")
     add("--json", action="store_true", help="print one JSON document instead of lines")
     parser.set_defaults(run=run)
@@ -102,10 +102,10 @@ def run(args: argparse.Namespace) -> int:
                 _ask(recipe, prompts, constitution, out, models, progress, args.concurrency)
             )
         except (KeyboardInterrupt, asyncio.CancelledError):
-            _tell_how_to_go_on(out, args.arguments)
+            tell_how_to_go_on(out, args.arguments)
             return 130
         except CaiError:
-            _tell_how_to_go_on(out, args.arguments)
+            tell_how_to_go_on(out, args.arguments)
             raise
         finally:
             progress.close()
@@ -295,16 +295,3 @@ def describe_way(way: str, truth: WayTruth) -> list[str]:
             f"  outside the demo world, so not judged and in no rate above: {truth.outside}"
         )
     return told
-
-
-def _tell_how_to_go_on(out: Path, arguments: Sequence[str]) -> None:
-    if (out / "recipe.yaml").exists():
-        command = shlex.join(["python", "-m", "cai_core", *arguments])
-        print(f"{out}: every finished row is kept. To go on:\n  {command}", file=sys.stderr)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
